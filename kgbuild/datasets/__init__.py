@@ -1,0 +1,1 @@
+"""One module a data set, behind the Dataset Protocol of `base`."""

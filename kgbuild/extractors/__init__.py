@@ -1,0 +1,1 @@
+"""One module an extractor, behind the Extractor Protocol of `base`."""

@@ -1,0 +1,1 @@
+"""One module a linker, behind the Linker Protocol of `base`."""

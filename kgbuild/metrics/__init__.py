@@ -1,0 +1,1 @@
+"""Scores of annotations against a reference, each with n and a bootstrap interval."""

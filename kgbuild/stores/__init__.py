@@ -1,0 +1,1 @@
+"""One module a graph store, behind the Store Protocol of `base`."""
