@@ -104,4 +104,6 @@ def parse_label(text: str) -> Label:
     try:
         return _BY_SPELLING[text]
     except KeyError:
-        raise ValueError(f"{text!r} is not a RadGraph label: expected one of {', '.join(sorted(_BY_SPELLING))}") from None
+        raise ValueError(
+            f"{text!r} is not a RadGraph label: expected one of {', '.join(sorted(_BY_SPELLING))}"
+        ) from None

@@ -15,7 +15,9 @@ _string = pa.string()
 _strings = pa.list_(pa.string())
 _key = pa.field("id", _string, nullable=False)
 
-IMAGE = pa.struct([("id", _string), ("view", _string), ("path", _string), ("rows", pa.int64()), ("columns", pa.int64())])
+IMAGE = pa.struct(
+    [("id", _string), ("view", _string), ("path", _string), ("rows", pa.int64()), ("columns", pa.int64())]
+)
 ENTITY = pa.struct(
     [
         ("start", pa.int32()),

@@ -1,0 +1,9 @@
+// title: Studies that say of one finding both that it is there and that it is not
+// why: Either the report speaks of two places or times, or the extraction erred: the first list to read by hand.
+// $limit: int = 50
+// returns: study: string, concept: string, name: string, n_present: int, n_absent: int, narrowed: bool
+MATCH (s:Study)-[p:has_present]->(c:Concept)<-[a:has_absent]-(t:Study)
+WHERE s.id = t.id
+RETURN s.id AS study, c.id AS concept, c.name AS name, p.n_mentions AS n_present, a.n_mentions AS n_absent, a.qualified AS narrowed
+ORDER BY study, concept
+LIMIT $limit

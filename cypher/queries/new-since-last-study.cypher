@@ -1,0 +1,10 @@
+// title: Findings that a report denies outright and the patient's next study has
+// why: Onset of a finding between two studies of one patient, from the follows edges.
+// $finding: string = ""
+// $limit: int = 50
+// returns: patient: string, before: string, after: string, days: int, concept: string, name: string
+MATCH (p:Patient)-[:has_study]->(s:Study)-[f:follows]->(t:Study)-[a:has_absent]->(c:Concept)<-[:has_present]-(u:Study)
+WHERE u.id = s.id AND a.qualified = false AND ($finding = '' OR c.id = $finding OR toLower(c.name) = toLower($finding))
+RETURN p.id AS patient, t.id AS before, s.id AS after, f.days AS days, c.id AS concept, c.name AS name
+ORDER BY patient, after, concept
+LIMIT $limit

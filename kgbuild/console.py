@@ -1,0 +1,173 @@
+"""What a person sees: tables, JSON and CSV on stdout; summaries, progress and errors on stderr.
+
+Bars only on a terminal; in a pipe or a log, plain lines. No text of a report passes through here unasked.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kgbuild.errors import KgbuildError
+    from kgbuild.pipelines.runs import Progress
+
+_LINE_EVERY_S = 5.0
+
+
+def rows(columns: Sequence[str], values: Sequence[Sequence[Any]], fmt: str = "table") -> None:
+    """Print rows on stdout as an aligned table, a JSON array of objects, or CSV with a header."""
+    sys.stdout.write(render(columns, values, fmt))
+
+
+def render(columns: Sequence[str], values: Sequence[Sequence[Any]], fmt: str = "table") -> str:
+    """The text that ``rows`` prints."""
+    if fmt == "json":
+        objects = [dict(zip(columns, row, strict=True)) for row in values]
+        return json.dumps(objects, ensure_ascii=False, indent=1, default=_json) + "\n"
+    if fmt == "csv":
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([_cell(value) for value in row] for row in values)
+        return buffer.getvalue()
+    texts = [[_cell(value) for value in row] for row in values]
+    widths = [max([len(name), *(len(row[i]) for row in texts)]) for i, name in enumerate(columns)]
+    numeric = [
+        bool(values) and all(isinstance(row[i], int | float | None) for row in values) for i in range(len(columns))
+    ]
+    lines = [list(columns), ["-" * width for width in widths], *texts]
+    out = []
+    for line in lines:
+        cells = (
+            cell.rjust(w) if right else cell.ljust(w) for cell, w, right in zip(line, widths, numeric, strict=True)
+        )
+        out.append("  ".join(cells).rstrip())
+    return "\n".join(out) + "\n"
+
+
+def document(value: Any) -> None:
+    """Print one JSON document on stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1, default=_json) + "\n")
+
+
+def say(text: str = "") -> None:
+    """A line for the person, on stderr."""
+    print(text, file=sys.stderr)  # noqa: T201
+
+
+def facts(values: Mapping[str, Any], fmt: str = "table") -> None:
+    """Print name: value lines on stdout, or one JSON object."""
+    if fmt == "json":
+        document(dict(values))
+        return
+    width = max((len(key) for key in values), default=0)
+    for key, value in values.items():
+        sys.stdout.write(f"{key.ljust(width)}  {_cell(value)}\n")
+
+
+def problem(error: KgbuildError) -> None:
+    """Print an error and how to mend it on stderr."""
+    say(f"error: {error}")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1000 else f"{value:.1f}"
+    if isinstance(value, list | tuple):
+        return "; ".join(_cell(item) for item in value)
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False, default=_json)
+    return str(value)
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    return str(value)
+
+
+@contextmanager
+def progress(quiet: bool = False) -> Iterator[Progress]:
+    """A Progress for a pipeline: bars with rate and time left on a terminal, a line every few seconds in a pipe."""
+    if quiet:
+        yield lambda stage, done, total: None
+    elif sys.stderr.isatty():
+        with _bars() as report:
+            yield report
+    else:
+        yield _Lines()
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, TaskID] = {}
+        clocks: dict[str, tuple[float, int]] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total, rate="")
+                clocks[stage] = (time.monotonic(), done)
+            bars.update(tasks[stage], completed=done, total=total, rate=_rate(clocks[stage], done))
+
+        yield report
+
+
+class _Lines:
+    """Plain lines: when a stage begins, every few seconds, and when it ends."""
+
+    def __init__(self) -> None:
+        self._clocks: dict[str, tuple[float, int]] = {}
+        self._last: dict[str, float] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if stage not in self._clocks:
+            self._clocks[stage] = (now, done)
+            self._last[stage] = now
+            if done:
+                say(f"{stage}: {done} of {total} are done already")
+            return
+        if done < total and now - self._last[stage] < _LINE_EVERY_S:
+            return
+        self._last[stage] = now
+        say(
+            " ".join(
+                f"{stage}: {done} of {total} {_rate(self._clocks[stage], done)} {self._left(stage, done, total)}".split()
+            )
+        )
+
+    def _left(self, stage: str, done: int, total: int) -> str:
+        began, first = self._clocks[stage]
+        if done >= total or done == first:
+            return ""
+        seconds = (time.monotonic() - began) / (done - first) * (total - done)
+        return f"about {dt.timedelta(seconds=round(seconds))} left"
+
+
+def _rate(clock: tuple[float, int], done: int) -> str:
+    elapsed = time.monotonic() - clock[0]
+    return f"{(done - clock[1]) / elapsed:.0f}/s" if done > clock[1] and elapsed > 0 else ""

@@ -1,0 +1,65 @@
+"""Read annotation chunks back as records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from kgbuild.domain import Annotation, Entity, Relation, Token
+from kgbuild.labels import EntityType, Presence, RelationType
+from kgbuild.pipelines.runs import Run
+
+_COLUMNS = [
+    "study_id",
+    "status",
+    "split",
+    "tokens",
+    "token_sections",
+    "token_starts",
+    "token_ends",
+    "entities",
+    "relations",
+]
+_TYPE = {member.value: member for member in EntityType}
+_PRESENCE = {member.value: member for member in Presence}
+_RELATION = {member.value: member for member in RelationType}
+
+
+def to_annotation(row: dict[str, Any], extractor: str = "") -> Annotation:
+    """One row of a chunk → Annotation. A failed study gives an empty one."""
+    tokens = tuple(
+        map(
+            Token,
+            row["tokens"] or (),
+            row["token_sections"] or (),
+            row["token_starts"] or (),
+            row["token_ends"] or (),
+        )
+    )
+    entities = tuple(
+        Entity(
+            e["start"],
+            e["end"],
+            e["text"],
+            _TYPE[e["type"]],
+            _PRESENCE[e["presence"]],
+            e["is_measurement"],
+            e["rule"],
+            e["score"],
+        )
+        for e in row["entities"] or ()
+    )
+    relations = tuple(
+        Relation(r["source"], r["target"], _RELATION[r["type"]], r["rule"], r["score"]) for r in row["relations"] or ()
+    )
+    return Annotation(row["study_id"], tokens, entities, relations, extractor)
+
+
+def read(run: Run) -> Iterator[tuple[Annotation, str | None]]:
+    """Every listed study of a complete annotation run in listing order, with its split. Holds one chunk at a time."""
+    for _, path in run.chunks():
+        for row in pq.read_table(path, columns=_COLUMNS).to_pylist():
+            if row["status"] != "rejected":
+                yield to_annotation(row, run.manifest.name), row["split"]

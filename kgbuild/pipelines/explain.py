@@ -1,0 +1,97 @@
+"""One study, word by word: its tokens, entities, relations and links, each with the rule or score behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from kgbuild.errors import UsageError
+from kgbuild.pipelines import annotations, runs
+from kgbuild.pipelines.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Rows as dicts, ready to print: the column names are the keys."""
+
+    study: str
+    run: str
+    status: str
+    reason: str | None
+    tokens: list[dict[str, Any]]
+    entities: list[dict[str, Any]]
+    relations: list[dict[str, Any]]
+    links: list[dict[str, Any]]
+
+
+def explain(workspace: Path, study_id: str, run_id: str | None = None) -> Explanation:
+    """Look a study up in a run, or in the newest run of each data set, with its links if it was linked.
+
+    Raises:
+        UsageError: no such run, or no run has the study.
+        FileMissing: nothing generated yet.
+    """
+    space = Workspace.open(workspace)
+    candidates = [run_id] if run_id else [newest for _, newest in space.newest()]
+    for candidate in candidates:
+        run = runs.find(space, candidate)
+        for number, path in run.chunks():
+            rows = pq.read_table(path, filters=[("study_id", "=", study_id)]).to_pylist()
+            found = next((row for row in rows if row["status"] != "rejected"), None)
+            if found is not None:
+                link_run = space.pointers(run.manifest.dataset)["links"].get(run.id)
+                links = _links(runs.find(space, link_run).chunk(number), study_id) if link_run else []
+                return _explain(found, run.id, links)
+    raise UsageError(
+        f"no study {study_id!r} in {', '.join(candidates)}", expected="an id as in the graph: CXR1, s50414267, …"
+    )
+
+
+def _links(chunk: Path, study_id: str) -> list[dict[str, Any]]:
+    rows = pq.read_table(chunk, filters=[("study_id", "=", study_id)]).to_pylist()
+    return [
+        {
+            "mention": f"{row['start']}-{row['end']}",
+            "concept": row["concept_id"],
+            "name": row["name"],
+            "method": row["method"],
+            "score": row["score"],
+            "covers": [mention.rpartition(":")[2] for mention in row["covers"]],
+        }
+        for row in rows
+    ]
+
+
+def _explain(row: dict[str, Any], run_id: str, links: list[dict[str, Any]]) -> Explanation:
+    parsed = annotations.to_annotation(row)
+    tokens = [
+        {"token": i, "text": t.text, "section": t.section, "char_start": t.char_start, "char_end": t.char_end}
+        for i, t in enumerate(parsed.tokens)
+    ]
+    entities = [
+        {
+            "span": f"{e.start}-{e.end}",
+            "text": e.text,
+            "type": e.type.value,
+            "presence": e.presence.value,
+            "measurement": e.is_measurement,
+            "section": parsed.tokens[e.start].section,
+            "rule": e.rule,
+            "score": e.score,
+        }
+        for e in parsed.entities
+    ]
+    relations = [
+        {
+            "source": f"{entities[r.source]['span']} {entities[r.source]['text']}",
+            "relation": r.type.value,
+            "target": f"{entities[r.target]['span']} {entities[r.target]['text']}",
+            "rule": r.rule,
+            "score": r.score,
+        }
+        for r in parsed.relations
+    ]
+    return Explanation(row["study_id"], run_id, row["status"], row["reason"], tokens, entities, relations, links)

@@ -1,0 +1,210 @@
+"""Studies → annotation chunks. One row a study, whether annotated, empty or failed; nothing is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+
+from kgbuild import plugins
+from kgbuild.datasets.base import Dataset
+from kgbuild.domain import Annotation, Failure, Study, StudyRef
+from kgbuild.errors import UsageError
+from kgbuild.extractors.base import Extractor
+from kgbuild.pipelines import runs
+from kgbuild.pipelines.catalog import Catalog
+from kgbuild.pipelines.runs import Manifest, Progress, Run, silent
+from kgbuild.pipelines.source import Source
+from kgbuild.pipelines.workspace import Workspace
+from kgbuild.tables import ANNOTATIONS
+from kgbuild.text import DEFAULT_SECTIONS
+
+CHUNK = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Annotate:
+    """The generate stage's Job: what to read and what to extract with."""
+
+    source: Source
+    extractor: str = "rules"
+    sections: tuple[str, ...] = DEFAULT_SECTIONS
+    chunk_size: int = CHUNK
+
+    def manifest(self) -> Manifest:
+        """The run that this job makes."""
+        tools = _tools(self)
+        return Manifest(
+            kind="annotations",
+            name=tools.extractor.name,
+            dataset=tools.dataset.name,
+            data=tools.dataset.fingerprint(),
+            code=tools.extractor.fingerprint(),
+            options={"sections": list(self.sections), **self.source.selection()},
+            chunk_size=self.chunk_size,
+            n_studies=len(tools.refs),
+            counts=tools.counts,
+        )
+
+    def table(self, number: int) -> pa.Table:
+        """Read and annotate one chunk's studies. Rows that give no study stand in the first chunk."""
+        tools = _tools(self)
+        refs = tools.refs[number * self.chunk_size : (number + 1) * self.chunk_size]
+        rows = [_rejected(failure, self.source.dataset) for failure in tools.rejected] if number == 0 else []
+        rows += _rows(tools, refs)
+        return pa.Table.from_pylist(rows, schema=ANNOTATIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tools:
+    dataset: Dataset
+    extractor: Extractor
+    refs: list[StudyRef]
+    rejected: list[Failure]
+    counts: dict[str, int]
+
+
+@lru_cache(maxsize=2)
+def _tools(job: Annotate) -> _Tools:
+    """Open data set and extractor once a process."""
+    dataset = job.source.open()
+    listing = dataset.listing()
+    refs, rejected = job.source.choose(listing)
+    extractor: Extractor = plugins.find("extractors", job.extractor)(job.sections)
+    return _Tools(dataset, extractor, refs, rejected, dict(listing.counts))
+
+
+def run_annotate(
+    workspace: Workspace,
+    job: Annotate,
+    *,
+    shard: tuple[int, int] = (0, 1),
+    workers: int = 1,
+    progress: Progress = silent,
+    command: str | None = None,
+) -> tuple[Run, dict[str, int], int]:
+    """Annotate the studies of ``job`` that are not annotated yet, and make the run its data set's newest.
+
+    Returns:
+        The run, its counts so far (all shards that have finished), and how many chunks were done now.
+    """
+    manifest = job.manifest()
+    run = runs.start(workspace, manifest)
+    catalog = Catalog(workspace.path)
+    try:
+        _note(catalog, run, command, str(job.source.root) if job.source.root else None)
+        done = runs.work(run, job, catalog, shard=shard, workers=workers, progress=progress)
+        totals = runs.describe(run, catalog)
+    finally:
+        catalog.close()
+    if run.complete():
+        workspace.point(manifest.dataset, annotations=run.id)
+    return run, totals, done
+
+
+def _note(catalog: Catalog, run: Run, command: str | None, root: str | None) -> None:
+    m = run.manifest
+    row = {"id": run.id, "kind": m.kind, "dataset": m.dataset, "n_studies": m.n_studies, "n_chunks": m.n_chunks}
+    catalog.add_run(row, command, root)
+
+
+def parse_sections(text: str) -> tuple[str, ...]:
+    """``findings,impression`` → names, lower case, in that order.
+
+    Raises:
+        UsageError: no name is left.
+    """
+    names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",") if name.strip()))
+    if not names:
+        raise UsageError("--sections names no section", expected="names joined by commas, as findings,impression")
+    return names
+
+
+def _rows(tools: _Tools, refs: Sequence[StudyRef]) -> list[dict[str, Any]]:
+    """One row a listed study, in listing order."""
+    by_id: dict[str, dict[str, Any]] = {}
+    good: list[Study] = []
+    for item in tools.dataset.studies([ref.id for ref in refs]):
+        if isinstance(item, Failure):
+            by_id[item.study_id] = _failed(item, tools.dataset.name)
+        else:
+            good.append(item)
+    for study, result in zip(good, _extract(tools.extractor, good), strict=True):
+        by_id[study.id] = _row(study, result)
+    for ref in refs:
+        if ref.id not in by_id:
+            lost = Failure(ref.id, "read", "listed, but the data set gave nothing for it")
+            by_id[ref.id] = _failed(lost, tools.dataset.name)
+        row = by_id[ref.id]
+        row["split"] = row.get("split") or ref.split
+        row["patient_id"] = row.get("patient_id") or ref.patient_id
+    return [by_id[ref.id] for ref in refs]
+
+
+def _extract(extractor: Extractor, studies: Sequence[Study]) -> Iterator[Annotation | Failure]:
+    """Results in order; where a study breaks the extractor, it alone is quarantined and the rest go on."""
+    position = 0
+    while position < len(studies):
+        try:
+            for result in extractor.extract(studies[position:]):
+                yield result
+                position += 1
+        except Exception as error:  # one study must not stop the others; it is counted and named
+            yield Failure(studies[position].id, "extract", f"{type(error).__name__} in the extractor")
+            position += 1
+
+
+def _rejected(failure: Failure, dataset: str) -> dict[str, Any]:
+    return {**_failed(failure, dataset), "status": "rejected"}
+
+
+def _failed(failure: Failure, dataset: str) -> dict[str, Any]:
+    why = {"stage": failure.stage, "reason": failure.reason, "where": failure.where}
+    return {"study_id": failure.study_id, "dataset": dataset, "status": "failed", **why}
+
+
+def _row(study: Study, result: Annotation | Failure) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "study_id": study.id,
+        "dataset": study.dataset,
+        "patient_id": study.patient_id,
+        "split": study.split,
+        "date": study.date,
+        "path": study.report.path if study.report else None,
+        "sections": [section.name for section in study.report.sections] if study.report else [],
+        "images": [
+            {"id": i.id, "view": i.view, "path": i.path, "rows": i.rows, "columns": i.columns} for i in study.images
+        ],
+    }
+    if isinstance(result, Failure):
+        return {**row, "status": "failed", "stage": result.stage, "reason": result.reason, "where": result.where}
+    tokens = result.tokens
+    row["status"] = "annotated" if tokens else "empty"
+    row["tokens"] = [token.text for token in tokens]
+    row["token_sections"] = [token.section for token in tokens]
+    row["token_starts"] = [token.char_start for token in tokens]
+    row["token_ends"] = [token.char_end for token in tokens]
+    row["entities"] = [
+        {
+            "start": e.start,
+            "end": e.end,
+            "text": e.text,
+            "type": e.type.value,
+            "presence": e.presence.value,
+            "is_measurement": e.is_measurement,
+            "section": tokens[e.start].section,
+            "char_start": tokens[e.start].char_start,
+            "char_end": tokens[e.end - 1].char_end,
+            "rule": e.rule,
+            "score": e.score,
+        }
+        for e in result.entities
+    ]
+    row["relations"] = [
+        {"source": r.source, "target": r.target, "type": r.type.value, "rule": r.rule, "score": r.score}
+        for r in result.relations
+    ]
+    return row

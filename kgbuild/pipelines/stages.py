@@ -1,0 +1,206 @@
+"""The stages as a user calls them, from the command line or a notebook: generate, link, load, and build for all three.
+
+Each opens the workspace, does what is still to be done, and returns a Summary that says what there is now.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kgbuild.domain import Failure
+from kgbuild.errors import UsageError
+from kgbuild.pipelines import graph, runs
+from kgbuild.pipelines.catalog import Catalog
+from kgbuild.pipelines.generate import CHUNK, Annotate, run_annotate
+from kgbuild.pipelines.link import LinkMentions, run_link
+from kgbuild.pipelines.runs import Progress, silent
+from kgbuild.pipelines.source import Source
+from kgbuild.pipelines.workspace import Workspace
+from kgbuild.stores.embedded import EmbeddedStore
+from kgbuild.text import DEFAULT_SECTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a stage left behind.
+
+    Attributes:
+        stage: generate, link or load.
+        runs: ids of the runs it made or used.
+        counts: studies by status, entities, relations, links, or rows by table.
+        failures: quarantined studies and rejected rows.
+        done_now: chunks (or tables) done by this call; 0 where everything was there already.
+        complete: false while other shards are still at work.
+    """
+
+    stage: str
+    runs: tuple[str, ...]
+    counts: dict[str, int]
+    failures: tuple[Failure, ...] = ()
+    done_now: int = 0
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a stage would do (``--dry-run``): nothing has been written."""
+
+    stage: str
+    run: str
+    lines: dict[str, str | int] = field(default_factory=dict)
+
+
+def default_workers() -> int:
+    """One process a core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def generate(
+    source: Source,
+    workspace: Path,
+    *,
+    extractor: str = "rules",
+    sections: tuple[str, ...] = DEFAULT_SECTIONS,
+    shard: tuple[int, int] = (0, 1),
+    workers: int = 1,
+    chunk_size: int = CHUNK,
+    progress: Progress = silent,
+    command: str | None = None,
+) -> Summary:
+    """Annotate the chosen studies; goes on where an earlier call stopped.
+
+    Raises:
+        UsageError, MissingError: see ``source.open_dataset``.
+        WorkspaceError: the folder is no workspace of this version.
+    """
+    job = Annotate(source, extractor, sections, chunk_size)
+    job.manifest()  # opens the data set first: a wrong root must not leave a new workspace behind
+    space = Workspace.create(workspace)
+    run, counts, done = run_annotate(space, job, shard=shard, workers=workers, progress=progress, command=command)
+    return Summary("generate", (run.id,), counts, tuple(_failures(space, run.id)), done, run.complete())
+
+
+def plan_generate(
+    source: Source,
+    workspace: Path,
+    *,
+    extractor: str = "rules",
+    sections: tuple[str, ...] = DEFAULT_SECTIONS,
+    shard: tuple[int, int] = (0, 1),
+    chunk_size: int = CHUNK,
+) -> Plan:
+    """What ``generate`` would do, without writing anything."""
+    manifest = Annotate(source, extractor, sections, chunk_size).manifest()
+    folder = workspace / "runs" / manifest.id
+    done = runs.Run(folder, manifest).done()
+    mine = [n for n in range(manifest.n_chunks) if n % shard[1] == shard[0]]
+    lines: dict[str, str | int] = {
+        "data set": manifest.dataset,
+        "studies": manifest.n_studies,
+        "extractor": manifest.name,
+        "sections": ", ".join(sections),
+        "run": manifest.id,
+        "chunks of this shard": len(mine),
+        "chunks already done": len(done & set(mine)),
+        "would write to": str(folder),
+    }
+    return Plan("generate", manifest.id, lines)
+
+
+def link(
+    workspace: Path,
+    *,
+    run: str | None = None,
+    dataset: str | None = None,
+    linker: str = "lexical",
+    concepts: Path | None = None,
+    workers: int = 1,
+    progress: Progress = silent,
+    command: str | None = None,
+) -> Summary:
+    """Link the mentions of one annotation run, or of the newest run of each data set."""
+    space = Workspace.open(workspace)
+    ids = [run] if run else [run_id for _, run_id in space.newest(dataset)]
+    made, totals, done = [], {"links": 0}, 0
+    for run_id in ids:
+        annotations = runs.find(space, run_id)
+        if annotations.manifest.kind != "annotations":
+            raise UsageError(f"{run_id} is a {annotations.manifest.kind} run", expected="an annotation run")
+        job = LinkMentions(annotations, linker, concepts)
+        linked, counts, now = run_link(space, job, workers=workers, progress=progress, command=command)
+        made.append(linked.id)
+        totals["links"] += counts.get("links", 0)
+        done += now
+    return Summary("link", tuple(made), totals, done_now=done)
+
+
+def load(
+    workspace: Path, *, run_ids: Sequence[str] = (), replace: bool = False, progress: Progress = silent
+) -> Summary:
+    """Build the node and edge tables and the embedded store from them; twice changes nothing.
+
+    Args:
+        workspace: its folder.
+        run_ids: annotation runs to load; the newest of every other data set is taken beside them.
+        replace: build the store anew even if it already holds these tables.
+        progress: told of studies done.
+    """
+    space = Workspace.open(workspace)
+    tables = graph.build(space, run_ids, progress)
+    store = EmbeddedStore(space.store)
+    wanted = (tables.folder / "graph.json").read_text(encoding="utf-8")
+    done = 0
+    if replace or store.built_from() != wanted:
+        progress("store", 0, 1)
+        store.load(tables.folder)
+        progress("store", 1, 1)
+        done = 1
+    ids = tuple(run["annotations"] for _, run in sorted(tables.runs.items()))
+    return Summary("load", ids, tables.rows, done_now=done)
+
+
+def build(
+    source: Source,
+    workspace: Path,
+    *,
+    extractor: str = "rules",
+    sections: tuple[str, ...] = DEFAULT_SECTIONS,
+    linker: str = "lexical",
+    concepts: Path | None = None,
+    workers: int = 1,
+    chunk_size: int = CHUNK,
+    progress: Progress = silent,
+    command: str | None = None,
+) -> list[Summary]:
+    """Generate, link and load one data set."""
+    first = generate(
+        source,
+        workspace,
+        extractor=extractor,
+        sections=sections,
+        workers=workers,
+        chunk_size=chunk_size,
+        progress=progress,
+        command=command,
+    )
+    second = link(
+        workspace,
+        run=first.runs[0],
+        linker=linker,
+        concepts=concepts,
+        workers=workers,
+        progress=progress,
+        command=command,
+    )
+    return [first, second, load(workspace, progress=progress)]
+
+
+def _failures(space: Workspace, run_id: str) -> list[Failure]:
+    catalog = Catalog(space.path)
+    try:
+        return catalog.failures(run_id)
+    finally:
+        catalog.close()

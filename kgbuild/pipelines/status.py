@@ -1,0 +1,175 @@
+"""What there is and what is left to do (``status``); what is installed, reachable or missing (``doctor``)."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kgbuild import __version__, plugins, queries
+from kgbuild.config import find_roots
+from kgbuild.domain import Failure
+from kgbuild.errors import KgbuildError
+from kgbuild.pipelines import runs
+from kgbuild.pipelines.catalog import Catalog
+from kgbuild.pipelines.workspace import FORMAT, Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """One run as ``status`` shows it."""
+
+    run: str
+    kind: str
+    dataset: str
+    newest: bool
+    chunks_done: int
+    chunks: int
+    studies: int
+    counts: dict[str, int]
+    failures: tuple[Failure, ...]
+
+
+def status(workspace: Path) -> list[RunStatus]:
+    """Every run of a workspace, counted from its files; fills the catalog again where it is lost or behind.
+
+    Raises:
+        FileMissing: there is no workspace.
+    """
+    space = Workspace.open(workspace)
+    catalog = Catalog(space.path)
+    try:
+        return [_status(space, catalog, run_id) for run_id in runs.ids(space)]
+    finally:
+        catalog.close()
+
+
+def _status(space: Workspace, catalog: Catalog, run_id: str) -> RunStatus:
+    run = runs.find(space, run_id)
+    m = run.manifest
+    row = {"id": run.id, "kind": m.kind, "dataset": m.dataset, "n_studies": m.n_studies, "n_chunks": m.n_chunks}
+    catalog.add_run(row)
+    counts = runs.describe(run, catalog)
+    pointers = space.pointers(m.dataset)
+    newest = run.id in (pointers["annotations"], pointers["links"].get(pointers["annotations"]))
+    return RunStatus(
+        run.id,
+        m.kind,
+        m.dataset,
+        newest,
+        len(run.done()),
+        m.n_chunks,
+        m.n_studies,
+        counts,
+        tuple(catalog.failures(run.id)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of ``doctor``: what was looked at, whether it is well, and the command that mends it."""
+
+    what: str
+    state: str  # ok, absent, problem
+    detail: str
+    mend: str = ""
+    needed: bool = False
+
+
+_PACKAGES = (
+    ("ladybug", True, "embedded store", "pip install kgbuild"),
+    ("polars", True, "tables", "pip install kgbuild"),
+    ("pyarrow", True, "tables", "pip install kgbuild"),
+    ("sqlalchemy", True, "catalog", "pip install kgbuild"),
+    ("neo4j", False, "Neo4j store", "pip install 'kgbuild[neo4j]'"),
+    ("rdflib", False, "RDF metadata", "pip install 'kgbuild[rdf]'"),
+)
+
+
+def doctor(workspace: Path | None = None) -> list[Check]:
+    """Look at the installation, the shipped data, the data sets' roots and the workspace."""
+    checks = [
+        Check("kgbuild", "ok", f"{__version__} on Python {platform.python_version()}", needed=True),
+        *(_package(*package) for package in _PACKAGES),
+        _shipped(),
+        *(_root(name, workspace) for name in plugins.names("datasets")),
+    ]
+    if workspace is not None:
+        checks += _workspace(workspace)
+    return checks
+
+
+def _package(name: str, needed: bool, what_for: str, mend: str) -> Check:
+    try:
+        return Check(name, "ok", f"{importlib.metadata.version(name)} ({what_for})", needed=needed)
+    except importlib.metadata.PackageNotFoundError:
+        return Check(name, "absent", f"not installed ({what_for})", mend, needed)
+
+
+def _shipped() -> Check:
+    try:
+        found = [queries.find(name) for name in queries.names()]
+    except KgbuildError as error:
+        return Check("queries", "problem", error.message, "reinstall kgbuild", True)
+    return Check("queries", "ok", f"{len(found)} shipped", needed=True)
+
+
+def _root(name: str, workspace: Path | None) -> Check:
+    kind = plugins.find("datasets", name)
+    what = f"data set {name}"
+    if getattr(kind, "ships", False):
+        return Check(what, "ok", "ships with kgbuild")
+    root = find_roots(name, None, None, workspace).root
+    if root is None:
+        variable = f"KGBUILD_{name.upper().replace('-', '_')}_ROOT"
+        return Check(what, "absent", "no root set", f"export {variable}=DIR, or --root DIR on each command")
+    if not root.is_dir() and not root.is_file():
+        return Check(what, "problem", f"{root} does not exist", "correct the root")
+    return Check(what, "ok", str(root))
+
+
+def _workspace(path: Path) -> list[Check]:
+    free_gb = shutil.disk_usage(_existing(path)).free / 1e9
+    disk = Check(
+        "disk",
+        "ok" if free_gb > 5 else "problem",
+        f"{free_gb:.1f} GB free for {path}",
+        "" if free_gb > 5 else "free some",
+    )
+    if not (path / "workspace.json").exists():
+        return [disk, Check("workspace", "absent", f"none at {path}", "kgbuild build --dataset … --root …")]
+    try:
+        space = Workspace.open(path)
+        graph = "graph loaded" if space.store.is_file() else "no graph loaded"
+        mode = oct(path.stat().st_mode & 0o777)
+        private = sys.platform == "win32" or not path.stat().st_mode & 0o077
+        detail = f"{path}, format {FORMAT}, data sets: {', '.join(space.datasets()) or 'none'}; {graph}; mode {mode}"
+        return [
+            disk,
+            Check("workspace", "ok" if private else "problem", detail, "" if private else f"chmod 700 {path}"),
+        ]
+    except KgbuildError as error:
+        return [disk, Check("workspace", "problem", error.message, error.next_step or "")]
+
+
+def _existing(path: Path) -> Path:
+    for folder in (path.absolute(), *path.absolute().parents):
+        if folder.exists():
+            return folder
+    return Path(os.sep)
+
+
+def as_dict(check: Check) -> dict[str, Any]:
+    """A check as JSON."""
+    return {
+        "what": check.what,
+        "state": check.state,
+        "needed": check.needed,
+        "detail": check.detail,
+        "mend": check.mend,
+    }
