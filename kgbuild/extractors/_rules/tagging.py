@@ -1,0 +1,164 @@
+"""Give every token of a sentence a kind: entity kinds (one capital letter) or cue classes, longest phrase first.
+
+Kinds: A organ, J adjective of an organ, G generic noun of an organ, S side, L place preposition, O finding, N noun of change,
+M adjective, Q state, K change, D degree, E device, T part of a device, X measurement, B limits; ``w`` an unknown word,
+``num`` a number; punctuation is its own kind. Words no list holds are tried as a misspelling, then by their ending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kgbuild.extractors._rules.lexicon import Lexicon
+
+ENTITY = frozenset("AJGSLONMQKDETXBI")
+ANATOMY = frozenset("AJGSL")
+_PUNCTUATION = frozenset(",;:.!?()-/")
+_NOT = frozenset({"not", "n't", "never"})
+
+
+class Item(NamedTuple):
+    """One phrase of a sentence: ``[start, end)`` in its tokens, its kind, and what the lexicon knew it by."""
+
+    start: int
+    end: int
+    kind: str
+    source: str = "lexicon"
+
+
+def tag(words: Sequence[str], lexicon: Lexicon) -> list[Item]:
+    """Items of one sentence; ``words`` in lower case."""
+    items: list[Item] = []
+    i = 0
+    n = len(words)
+    singles, multis = lexicon.singles, lexicon.multis
+    while i < n:
+        word = words[i]
+        options = multis.get(word)
+        if options is not None:
+            hit = _longest(words, i, n, options)
+            if hit is not None:
+                length, kind = hit
+                _emit(items, words, i, i + length, kind)
+                i += length
+                continue
+        if word in _PUNCTUATION:
+            items.append(Item(i, i + 1, word))
+            i += 1
+            continue
+        if word[0].isdigit() or (word[0] in ".<>~" and len(word) > 1):
+            end, kind = _number(words, i, n, lexicon)
+            items.append(Item(i, end, kind))
+            i = end
+            continue
+        kind2 = singles.get(word)
+        if kind2 is None:
+            kind2, source = _unknown(word, lexicon)
+            items.append(Item(i, i + 1, kind2, source))
+        else:
+            _emit(items, words, i, i + 1, kind2)
+        i += 1
+    return items
+
+
+def _longest(
+    words: Sequence[str], i: int, n: int, options: list[tuple[tuple[str, ...], str]]
+) -> tuple[int, str] | None:
+    for phrase, kind in options:
+        length = len(phrase)
+        if i + length > n:
+            continue
+        if words[i + 1] == phrase[1] and (length == 2 or tuple(words[i : i + length]) == phrase):
+            return length, kind
+    return None
+
+
+def _emit(items: list[Item], words: Sequence[str], start: int, end: int, kind: str) -> None:
+    if kind == "negclear":  # "clear of": a judgement, and the start of a denial
+        items.append(Item(start, start + 1, "Q"))
+        items.append(Item(start + 1, end, "neg"))
+        return
+    if kind == "seen" and items:
+        # "not well seen": a denial of what stands before, whatever adverbs lie between
+        back = len(items) - 1
+        while back >= 0 and items[back].kind in ("skip", "D"):
+            back -= 1
+        if back >= 0 and items[back].kind == "neg" and words[items[back].end - 1] in _NOT:
+            first = items[back].start
+            del items[back:]
+            items.append(Item(first, end, "negpost"))
+            return
+    items.append(Item(start, end, kind))
+
+
+def _number(words: Sequence[str], i: int, n: int, lexicon: Lexicon) -> tuple[int, str]:
+    word = words[i]
+    traits = lexicon.traits
+    units, joins = traits["unit"], traits["dimension"]
+    end = _one_number(words, i, n)
+    if word[-1].isalpha():
+        tail = word.lstrip("0123456789.")
+        if tail in units:
+            return i + 1, "X"
+        if tail in ("st", "nd", "rd", "th"):
+            return i + 1, "S"
+        return i + 1, "num"
+    # 2 x 3 cm; 2 - 3 cm; 2 cm x 3 cm
+    while end < n:
+        if words[end] in units:
+            after = end + 1
+            if after + 1 < n and words[after] in joins and words[after + 1][0].isdigit():
+                end = _one_number(words, after + 1, n)
+                continue
+            return after, "X"
+        if end + 1 < n and (words[end] in joins or words[end] == "-") and words[end + 1][0].isdigit():
+            end = _one_number(words, end + 1, n)
+            if words[end - 1][-1].isalpha() and words[end - 1].lstrip("0123456789.") in units:
+                return end, "X"
+            continue
+        if words[end] == "-" and end + 1 < n and words[end + 1] in units:
+            return end + 2, "X"
+        break
+    return _one_number(words, i, n), "num"
+
+
+def _one_number(words: Sequence[str], i: int, n: int) -> int:
+    if i + 2 < n and words[i + 1] == "." and words[i].isdigit() and words[i + 2][0].isdigit():
+        return i + 3
+    return i + 1
+
+
+def _unknown(word: str, lexicon: Lexicon) -> tuple[str, str]:
+    first = word[0]
+    if first in "tlcs" and len(word) <= 3 and word[1:].isdigit():
+        return "S", "vertebra"
+    if len(word) >= 6 and word.isalpha():
+        near = _spelling(word, lexicon)
+        if near is not None:
+            return lexicon.singles[near], "spelling"
+        for ending, kind in lexicon.suffixes:
+            if word.endswith(ending) and len(word) > len(ending) + 1:
+                return kind, "suffix"
+    if not any(c.isalnum() for c in word):
+        return "skip", "lexicon"
+    return "w", "unknown"
+
+
+def _spelling(word: str, lexicon: Lexicon) -> str | None:
+    """A lexicon word one edit away (letter changed, lost, added, or two swapped) that starts with the same letter."""
+    length = len(word)
+    for candidate in lexicon.heads.get(word[0], ()):
+        if -2 < len(candidate) - length < 2 and _one_edit(word, candidate):
+            return candidate
+    return None
+
+
+def _one_edit(a: str, b: str) -> bool:
+    n = min(len(a), len(b))
+    i = 0
+    while i < n and a[i] == b[i]:
+        i += 1
+    if len(a) == len(b):
+        return a[i + 1 :] == b[i + 1 :] or (a[i : i + 2] == b[i : i + 2][::-1] and a[i + 2 :] == b[i + 2 :])
+    return a[i + 1 :] == b[i:] if len(a) > len(b) else a[i:] == b[i + 1 :]
