@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kgbuild.domain import Failure
     from kgbuild.errors import KgbuildError
     from kgbuild.pipelines.runs import Progress
 
@@ -171,3 +172,43 @@ class _Lines:
 def _rate(clock: tuple[float, int], done: int) -> str:
     elapsed = time.monotonic() - clock[0]
     return f"{(done - clock[1]) / elapsed:.0f}/s" if done > clock[1] and elapsed > 0 else ""
+
+
+_STUDIES = (
+    "studies",
+    "annotated",
+    "empty",
+    "failed",
+    "rejected",
+    "entities",
+    "relations",
+    "images",
+    "images_absent",
+    "links",
+)
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """``3,601 studies, 3,576 annotated, 25 empty``; the rows of tables as nodes and edges. What is 0 is left out."""
+    if any("/" in key for key in counts):
+        nodes = sum(n for key, n in counts.items() if key.startswith("nodes/"))
+        edges = sum(n for key, n in counts.items() if key.startswith("edges/"))
+        return f"{nodes:,} nodes, {edges:,} edges"
+    shown = [f"{counts[key]:,} {key.replace('_', ' ')}" for key in _STUDIES if counts.get(key)]
+    return ", ".join(shown) or "nothing"
+
+
+def failures(quarantined: Sequence[Failure], limit: int = 10) -> None:
+    """Name the first quarantined studies and say how many there are."""
+    if not quarantined:
+        return
+    say(f"quarantined: {len(quarantined):,} (kgbuild status --failures lists all)")
+    for failure in quarantined[:limit]:
+        say(f"  {failure.study_id}: {failure.reason}" + (f" ({failure.where})" if failure.where else ""))
+    if len(quarantined) > limit:
+        say(f"  … and {len(quarantined) - limit:,} more")
+
+
+def plain(text: str) -> None:
+    """A line of data on stdout."""
+    sys.stdout.write(text + "\n")

@@ -79,12 +79,14 @@ class Failure:
         stage: ``read``, ``extract`` or ``link``.
         reason: ids, lines and offsets only, never report text.
         where: file and line, relative to the data set's root.
+        study: what is known of a listed study beside its text (images, split, patient): it stays a node.
     """
 
     study_id: str
     stage: str
     reason: str
     where: str | None = None
+    study: Study | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
-"""The shipped data folders ``cypher/``, ``training/``, ``schemas/``: in the wheel if installed, else in the checkout."""
+"""The shipped data folders ``cypher/``, ``training/``, ``schemas/``: in the wheel, else in the checkout."""
 
 from __future__ import annotations
 
-from importlib.abc import Traversable
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Literal
 

@@ -178,7 +178,7 @@ EDGES: Mapping[str, Edge] = {
 
 
 def table_files() -> dict[str, pa.Schema]:
-    """Every file of a graph folder, relative, with its schema: ``nodes/Study.parquet``, ``edges/follows.Study.Study.parquet``."""
+    """Every file of a graph folder with its schema: ``nodes/Study.parquet``, ``edges/follows.Study.Study.parquet``."""
     nodes = {f"nodes/{label}.parquet": schema for label, schema in NODES.items()}
     edges = {
         f"edges/{edge.type}.{start}.{end}.parquet": edge.schema for edge in EDGES.values() for start, end in edge.pairs

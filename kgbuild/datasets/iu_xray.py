@@ -99,15 +99,16 @@ class IuXray:
     def _study(self, uid: int) -> Study | Failure:
         content = self._content
         record = content.records[uid]
-        if record.problem:
-            return Failure(study_id(uid), "read", record.problem, record.where)
-        return Study(
+        study = Study(
             id=study_id(uid),
             dataset=self.name,
             report=Report(record.sections, record.path),
             images=content.images[uid],
             split=content.splits.get(uid),
         )
+        if record.problem:
+            return Failure(study.id, "read", record.problem, record.where, study)
+        return study
 
     def check(self) -> list[FileCheck]:
         """Each file, with what is in it and what was published; other forms present, marked as not used."""

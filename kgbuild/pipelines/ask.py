@@ -6,33 +6,41 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kgbuild import queries
+from kgbuild import plugins, queries
 from kgbuild.errors import StoreError
 from kgbuild.pipelines.workspace import Workspace
 from kgbuild.stores.base import Answer, Store
-from kgbuild.stores.embedded import EmbeddedStore
 
 
-def query(workspace: Path, name: str, parameters: Mapping[str, str] | None = None) -> Answer:
-    """Answer a shipped query from the workspace's embedded store.
+def query(
+    workspace: Path, name: str, parameters: Mapping[str, str] | None = None, *, store: str = "embedded"
+) -> Answer:
+    """Answer a shipped query from a store.
 
     Args:
         workspace: its folder.
         name: see ``kgbuild query --list``.
         parameters: values as text; converted to the types in the query's header.
+        store: which store to ask.
 
     Raises:
-        UsageError: unknown query or parameter, or a value of the wrong type.
+        UsageError: unknown query, parameter or store, or a value of the wrong type.
         FileMissing: no workspace, or nothing loaded.
     """
     question = queries.find(name)
     values = question.bind(parameters or {})
-    return run(EmbeddedStore(Workspace.open(workspace).store), question.cypher, values, question)
+    return run(open_store(workspace, store), question.cypher, values, question)
 
 
-def query_cypher(workspace: Path, cypher: str) -> Answer:
-    """Answer a user's own read-only statement from the embedded store."""
-    return run(EmbeddedStore(Workspace.open(workspace).store), cypher, {})
+def query_cypher(workspace: Path, cypher: str, *, store: str = "embedded") -> Answer:
+    """Answer a user's own read-only statement from a store."""
+    return run(open_store(workspace, store), cypher, {})
+
+
+def open_store(workspace: Path, name: str) -> Store:
+    """A store by name, over one workspace's graph."""
+    opened: Store = plugins.find("stores", name)(Workspace.open(workspace).store)
+    return opened
 
 
 def run(store: Store, cypher: str, values: Mapping[str, Any], question: queries.Query | None = None) -> Answer:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from kgbuild.errors import UsageError
-from kgbuild.pipelines import annotations, runs
+from kgbuild.pipelines import records, runs
 from kgbuild.pipelines.workspace import Workspace
 
 
@@ -66,7 +66,7 @@ def _links(chunk: Path, study_id: str) -> list[dict[str, Any]]:
 
 
 def _explain(row: dict[str, Any], run_id: str, links: list[dict[str, Any]]) -> Explanation:
-    parsed = annotations.to_annotation(row)
+    parsed = records.to_annotation(row)
     tokens = [
         {"token": i, "text": t.text, "section": t.section, "char_start": t.char_start, "char_end": t.char_end}
         for i, t in enumerate(parsed.tokens)

@@ -163,11 +163,12 @@ def _rejected(failure: Failure, dataset: str) -> dict[str, Any]:
 
 def _failed(failure: Failure, dataset: str) -> dict[str, Any]:
     why = {"stage": failure.stage, "reason": failure.reason, "where": failure.where}
-    return {"study_id": failure.study_id, "dataset": dataset, "status": "failed", **why}
+    known = _listed(failure.study) if failure.study is not None else {"study_id": failure.study_id, "dataset": dataset}
+    return {**known, "status": "failed", **why}
 
 
-def _row(study: Study, result: Annotation | Failure) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _listed(study: Study) -> dict[str, Any]:
+    return {
         "study_id": study.id,
         "dataset": study.dataset,
         "patient_id": study.patient_id,
@@ -179,6 +180,10 @@ def _row(study: Study, result: Annotation | Failure) -> dict[str, Any]:
             {"id": i.id, "view": i.view, "path": i.path, "rows": i.rows, "columns": i.columns} for i in study.images
         ],
     }
+
+
+def _row(study: Study, result: Annotation | Failure) -> dict[str, Any]:
+    row = _listed(study)
     if isinstance(result, Failure):
         return {**row, "status": "failed", "stage": result.stage, "reason": result.reason, "where": result.where}
     tokens = result.tokens

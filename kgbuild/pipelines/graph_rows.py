@@ -61,6 +61,16 @@ def _mention_id(study: str, start: str, end: str) -> pl.Expr:
     return pl.format("{}:{}-{}", pl.col(study), pl.col(start), pl.col(end))
 
 
+def _weaker() -> pl.Expr:
+    """The weaker presence of a relation's two ends, as ``labels.Presence.weaker``."""
+
+    def either(presence: str) -> pl.Expr:
+        return (pl.col("source_presence") == presence) | (pl.col("target_presence") == presence)
+
+    absent, uncertain, present = (pl.lit(value) for value in ("absent", "uncertain", "present"))
+    return pl.when(either("absent")).then(absent).when(either("uncertain")).then(uncertain).otherwise(present)
+
+
 class Chunk:
     """Rows of one chunk, each table made when it is asked for."""
 
@@ -112,15 +122,7 @@ class Chunk:
         for end in ("source", "target"):
             side = ends.rename({name: f"{end}_{name}" for name in ("ix", "id", "type", "presence", "text")})
             related = related.join(side, on=["study_id", f"{end}_ix"], how="inner", maintain_order="left")
-        weaker = pl.when((pl.col("source_presence") == "absent") | (pl.col("target_presence") == "absent")).then(
-            pl.lit("absent")
-        )
-        weaker = weaker.when(
-            (pl.col("source_presence") == "uncertain") | (pl.col("target_presence") == "uncertain")
-        ).then(pl.lit("uncertain"))
-        return related.with_columns(
-            weaker.otherwise(pl.lit("present")).alias("presence"), pl.lit(self._run).alias("run")
-        )
+        return related.with_columns(_weaker().alias("presence"), pl.lit(self._run).alias("run"))
 
     @cached_property
     def links(self) -> pl.DataFrame:

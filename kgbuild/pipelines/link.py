@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kgbuild import plugins
-from kgbuild.domain import Failure, Mention, mention_id
+from kgbuild.domain import Mention, mention_id
 from kgbuild.errors import FileMissing
 from kgbuild.labels import EntityType
 from kgbuild.linkers.base import Linker
@@ -41,7 +41,7 @@ class LinkMentions:
     def manifest(self) -> Manifest:
         """The run that this job makes; its data is the annotation run."""
         m = self.annotations.manifest
-        tool = _linker(self)
+        tool = _linker(self.linker, self.concepts)
         return Manifest(
             kind="links",
             name=tool.name,
@@ -55,7 +55,7 @@ class LinkMentions:
 
     def table(self, number: int) -> pa.Table:
         """Links of one chunk's mentions, in study and token order."""
-        linker = _linker(self)
+        linker = _linker(self.linker, self.concepts)
         table = pq.read_table(
             self.annotations.chunk(number), columns=["study_id", "status", "tokens", "entities", "relations"]
         )
@@ -67,10 +67,11 @@ class LinkMentions:
 
 
 @lru_cache(maxsize=2)
-def _linker(job: LinkMentions) -> Linker:
-    if job.concepts is not None and not job.concepts.is_dir():
-        raise FileMissing(f"{job.concepts} is absent", where="--concepts", expected="a folder with a concept base")
-    linker: Linker = plugins.find("linkers", job.linker)(job.concepts)
+def _linker(name: str, concepts: Path | None) -> Linker:
+    """Open the linker once a process."""
+    if concepts is not None and not concepts.is_dir():
+        raise FileMissing(f"{concepts} is absent", where="--concepts", expected="a folder with a concept base")
+    linker: Linker = plugins.find("linkers", name)(concepts)
     return linker
 
 
@@ -144,17 +145,16 @@ def mentions(
         for site in sites.get(i, ()):
             near |= {site} | parts.get(site, set())
         near.discard(i)
-        phrases = []
+        phrases: list[tuple[str, tuple[str, ...]]] = []
         if near:
-            for start, end, covered in _readings(entities, i, near):
-                phrases.append((" ".join(tokens[start:end]), tuple(key[c] for c in covered)))
-            for site in sites.get(i, ()):
-                phrases.append((f"{entities[site]['text']} {entity['text']}", (key[site],)))
-        yield Mention(key[i], entity["text"], _TYPE[entity["type"]], tuple(dict(reversed(phrases)).items())[::-1])
+            readings = _readings(entities, i, near)
+            phrases += [(" ".join(tokens[a:b]), tuple(key[c] for c in others)) for a, b, others in readings]
+            phrases += [(f"{entities[site]['text']} {entity['text']}", (key[site],)) for site in sites.get(i, ())]
+        yield Mention(key[i], entity["text"], _TYPE[entity["type"]], tuple(phrases))
 
 
 def _readings(entities: list[dict[str, Any]], i: int, near: set[int]) -> list[tuple[int, int, list[int]]]:
-    """Runs of neighbouring entities around entity ``i`` that all belong to it: (start, end, the others), longest first."""
+    """Neighbouring entities around entity ``i`` that all belong to it: (start, end, the others), longest first."""
     left, right = i, i
     while left - 1 in near and entities[left - 1]["end"] == entities[left]["start"]:
         left -= 1

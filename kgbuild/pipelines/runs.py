@@ -158,8 +158,12 @@ def work(
     """Do every chunk of this shard that is not there yet; returns how many were done now.
 
     Args:
+        run: which run.
+        job: makes a chunk's rows.
+        catalog: told of every finished chunk.
         shard: (i, n): chunks i, i+n, i+2n, …
         workers: processes; 1 works in this one.
+        progress: told of studies done.
 
     Raises:
         KgbuildError: a chunk failed as a whole; the others are kept.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kgbuild import plugins
 from kgbuild.domain import Failure
 from kgbuild.errors import UsageError
 from kgbuild.pipelines import graph, runs
@@ -19,7 +20,7 @@ from kgbuild.pipelines.link import LinkMentions, run_link
 from kgbuild.pipelines.runs import Progress, silent
 from kgbuild.pipelines.source import Source
 from kgbuild.pipelines.workspace import Workspace
-from kgbuild.stores.embedded import EmbeddedStore
+from kgbuild.stores.base import Store
 from kgbuild.text import DEFAULT_SECTIONS
 
 
@@ -138,24 +139,30 @@ def link(
 
 
 def load(
-    workspace: Path, *, run_ids: Sequence[str] = (), replace: bool = False, progress: Progress = silent
+    workspace: Path,
+    *,
+    run_ids: Sequence[str] = (),
+    store: str = "embedded",
+    replace: bool = False,
+    progress: Progress = silent,
 ) -> Summary:
     """Build the node and edge tables and the embedded store from them; twice changes nothing.
 
     Args:
         workspace: its folder.
         run_ids: annotation runs to load; the newest of every other data set is taken beside them.
+        store: where to load them.
         replace: build the store anew even if it already holds these tables.
         progress: told of studies done.
     """
     space = Workspace.open(workspace)
     tables = graph.build(space, run_ids, progress)
-    store = EmbeddedStore(space.store)
+    target: Store = plugins.find("stores", store)(space.store)
     wanted = (tables.folder / "graph.json").read_text(encoding="utf-8")
     done = 0
-    if replace or store.built_from() != wanted:
+    if replace or target.built_from() != wanted:
         progress("store", 0, 1)
-        store.load(tables.folder)
+        target.load(tables.folder)
         progress("store", 1, 1)
         done = 1
     ids = tuple(run["annotations"] for _, run in sorted(tables.runs.items()))
@@ -196,6 +203,23 @@ def build(
         command=command,
     )
     return [first, second, load(workspace, progress=progress)]
+
+
+def plan_link(
+    workspace: Path, *, run: str | None = None, dataset: str | None = None, linker: str = "lexical"
+) -> list[tuple[str, str]]:
+    """(annotation run, linker) of what ``link`` would do."""
+    space = Workspace.open(workspace)
+    plugins.find("linkers", linker)
+    ids = [run] if run else [run_id for _, run_id in space.newest(dataset)]
+    return [(runs.find(space, run_id).id, linker) for run_id in ids]
+
+
+def plan_load(workspace: Path, *, run_ids: Sequence[str] = (), store: str = "embedded") -> list[tuple[str, str, str]]:
+    """(data set, annotation run, link run) of what ``load`` would load."""
+    plugins.find("stores", store)
+    pairs = graph.choose(Workspace.open(workspace), run_ids)
+    return [(annotations.manifest.dataset, annotations.id, links.id) for annotations, links in pairs]
 
 
 def _failures(space: Workspace, run_id: str) -> list[Failure]:

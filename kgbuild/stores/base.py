@@ -23,6 +23,10 @@ class Store(Protocol):
 
     name: str
 
+    def built_from(self) -> str | None:
+        """Text of the ``graph.json`` that the store was last loaded from; null where it holds no graph of ours."""
+        ...
+
     def load(self, tables: Path) -> dict[str, int]:
         """Load the node and edge tables under ``tables``; returns rows by table. Loading twice changes nothing."""
         ...

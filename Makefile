@@ -1,0 +1,42 @@
+# make demo: set up and run the whole path on the shipped studies.   make test: everything.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+JOBS   ?= 2
+
+.PHONY: demo test check fix unit integration clean
+
+demo: $(VENV)/.base
+	$(BIN)/kgbuild demo kgbuild-demo
+
+test: check unit integration
+
+# format, lint, types, floors
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.dev
+	$(BIN)/pytest -m "not integration" -n $(JOBS)
+
+integration: $(VENV)/.dev
+	$(BIN)/pytest -m integration
+
+fix: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(VENV)/.base: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) kgbuild-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,219 @@
+"""Commands that make things: ``demo``, ``build``, ``generate``, ``link``, ``load``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kgbuild import console
+from kgbuild.cli import options as o
+
+if TYPE_CHECKING:
+    from kgbuild.pipelines.stages import Summary
+
+Extractor = Annotated[str, typer.Option("--extractor", help="Who annotates.", metavar="NAME")]
+Linker = Annotated[str, typer.Option("--linker", help="Who links to concepts.", metavar="NAME")]
+Concepts = Annotated[Path | None, typer.Option("--concepts", help="Another concept base.", metavar="DIR")]
+SECTIONS = "findings,impression"
+
+
+def generate(
+    dataset: o.Dataset,
+    root: o.Root = None,
+    images: o.Images = None,
+    workspace: o.Workspace = o.WORKSPACE,
+    split: o.Split = None,
+    studies: o.Studies = None,
+    limit: o.Limit = None,
+    sections: o.Sections = SECTIONS,
+    form: o.Form = None,
+    extractor: Extractor = "rules",
+    shard: Annotated[str, typer.Option("--shard", help="Only chunks i, i+n, … of the run.", metavar="i/n")] = "0/1",
+    workers: o.Workers = None,
+    fmt: o.Fmt = o.Format.table,
+    dry_run: o.DryRun = False,
+    quiet: o.Quiet = False,
+    yes: o.Yes = False,
+    debug: o.Debug = False,
+) -> int:
+    """Annotate the studies of a data set; safe to stop.
+
+    Example: kgbuild generate --dataset iu-xray --root /data/iu_xray -w kg
+    """
+    from kgbuild.pipelines import stages
+    from kgbuild.pipelines.generate import parse_sections
+    from kgbuild.pipelines.runs import parse_shard
+
+    where = o.source(dataset, root, images, workspace, split, studies, limit, form=form)
+    part, names = parse_shard(shard), parse_sections(sections)
+    if dry_run:
+        plan = stages.plan_generate(where, workspace, extractor=extractor, sections=names, shard=part)
+        console.facts(plan.lines, fmt.value)
+        return 0
+    with console.progress(quiet) as progress:
+        summary = stages.generate(
+            where,
+            workspace,
+            extractor=extractor,
+            sections=names,
+            shard=part,
+            workers=workers or stages.default_workers(),
+            progress=progress,
+            command=o.command_line(),
+        )
+    return _report([summary], workspace, quiet, "link" if summary.complete else None)
+
+
+def link(
+    workspace: o.Workspace = o.WORKSPACE,
+    dataset: o.SomeDataset = None,
+    run: o.Run = None,
+    linker: Linker = "lexical",
+    concepts: Concepts = None,
+    workers: o.Workers = None,
+    dry_run: o.DryRun = False,
+    quiet: o.Quiet = False,
+    yes: o.Yes = False,
+    debug: o.Debug = False,
+) -> int:
+    """Link every mention of a run to a concept.
+
+    Example: kgbuild link -w kg
+    """
+    from kgbuild.pipelines import stages
+
+    if dry_run:
+        console.rows(("would link run", "with"), stages.plan_link(workspace, run=run, dataset=dataset, linker=linker))
+        return 0
+    with console.progress(quiet) as progress:
+        summary = stages.link(
+            workspace,
+            run=run,
+            dataset=dataset,
+            linker=linker,
+            concepts=concepts,
+            workers=workers or stages.default_workers(),
+            progress=progress,
+            command=o.command_line(),
+        )
+    return _report([summary], workspace, quiet, "load")
+
+
+def load(
+    workspace: o.Workspace = o.WORKSPACE,
+    run: Annotated[list[str] | None, typer.Option("--run", help="Annotation run to load; default the newest.")] = None,
+    store: Annotated[str, typer.Option("--store", help="Where to load.", metavar="NAME")] = "embedded",
+    replace: Annotated[bool, typer.Option("--replace", help="Build the store anew.")] = False,
+    dry_run: o.DryRun = False,
+    quiet: o.Quiet = False,
+    yes: o.Yes = False,
+    debug: o.Debug = False,
+) -> int:
+    """Load node and edge tables into a store.
+
+    Example: kgbuild load -w kg
+    """
+    from kgbuild.pipelines import stages
+
+    if dry_run:
+        console.rows(
+            ("data set", "would load run", "links"), stages.plan_load(workspace, run_ids=run or [], store=store)
+        )
+        return 0
+    with console.progress(quiet) as progress:
+        summary = stages.load(workspace, run_ids=run or [], store=store, replace=replace, progress=progress)
+    return _report([summary], workspace, quiet, None)
+
+
+def build(
+    dataset: o.Dataset,
+    root: o.Root = None,
+    images: o.Images = None,
+    workspace: o.Workspace = o.WORKSPACE,
+    split: o.Split = None,
+    studies: o.Studies = None,
+    limit: o.Limit = None,
+    sections: o.Sections = SECTIONS,
+    form: o.Form = None,
+    extractor: Extractor = "rules",
+    linker: Linker = "lexical",
+    concepts: Concepts = None,
+    workers: o.Workers = None,
+    fmt: o.Fmt = o.Format.table,
+    dry_run: o.DryRun = False,
+    quiet: o.Quiet = False,
+    yes: o.Yes = False,
+    debug: o.Debug = False,
+) -> int:
+    """Generate, link and load in one go.
+
+    Example: kgbuild build --dataset iu-xray --root /data/iu_xray -w kg
+    """
+    from kgbuild.pipelines import stages
+    from kgbuild.pipelines.generate import parse_sections
+
+    where = o.source(dataset, root, images, workspace, split, studies, limit, form=form)
+    names = parse_sections(sections)
+    if dry_run:
+        console.facts(stages.plan_generate(where, workspace, extractor=extractor, sections=names).lines, fmt.value)
+        return 0
+    with console.progress(quiet) as progress:
+        summaries = stages.build(
+            where,
+            workspace,
+            extractor=extractor,
+            sections=names,
+            linker=linker,
+            concepts=concepts,
+            workers=workers or stages.default_workers(),
+            progress=progress,
+            command=o.command_line(),
+        )
+    return _report(summaries, workspace, quiet, None)
+
+
+def demo(
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Workspace to build in.")] = Path("kgbuild-demo"),
+    quiet: o.Quiet = False,
+    yes: o.Yes = False,
+    debug: o.Debug = False,
+) -> int:
+    """Run the whole path on the shipped, made-up studies.
+
+    Example: kgbuild demo
+    """
+    from kgbuild.pipelines import ask, stages
+    from kgbuild.pipelines.source import resolve
+
+    with console.progress(quiet) as progress:
+        summaries = stages.build(resolve("examples"), directory, progress=progress, command=o.command_line())
+    code = _report(summaries, directory, quiet, None)
+    if not quiet:
+        console.say("\nkgbuild query graph-counts\n")
+    counts = ask.query(directory, "graph-counts")
+    console.rows(counts.columns, counts.rows)
+    if not quiet:
+        console.say("\nkgbuild query findings --param limit=10\n")
+    answer = ask.query(directory, "findings", {"limit": "10"})
+    console.rows(answer.columns, answer.rows)
+    if not quiet:
+        console.say(f"\nnext: kgbuild query --list -w {directory}; kgbuild explain examples:ex001 -w {directory}")
+    return code
+
+
+def _report(summaries: list[Summary], workspace: Path, quiet: bool, next_command: str | None) -> int:
+    """Say what there is now; the exit code is 4 where studies were quarantined."""
+    failures = [failure for summary in summaries for failure in summary.failures]
+    if not quiet:
+        for summary in summaries:
+            console.say(f"{summary.stage}: {console.counted(summary.counts)}")
+            for run in summary.runs:
+                console.say(f"  run {run}" + ("" if summary.done_now else " (was there already)"))
+            if not summary.complete:
+                console.say("  other shards are still to be done")
+        console.failures(failures)
+        if next_command:
+            console.say(f"next: kgbuild {next_command} -w {workspace}")
+    return 4 if failures else 0

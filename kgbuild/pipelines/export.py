@@ -1,0 +1,87 @@
+"""Write a run's annotations or the graph's tables in another format: one module of ``exports`` a format."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+from typing import Any
+
+from kgbuild import plugins
+from kgbuild.errors import KgbuildError, UsageError
+from kgbuild.pipelines import graph, records, runs
+from kgbuild.pipelines.runs import Progress, Run, silent
+from kgbuild.pipelines.workspace import Workspace
+
+
+def export(
+    workspace: Path,
+    fmt: str,
+    out: Path,
+    *,
+    run_id: str | None = None,
+    dataset: str | None = None,
+    progress: Progress = silent,
+    **options: Any,
+) -> int:
+    """Write ``out`` whole or not at all; returns what the format counts (studies, triples, nodes and edges, files).
+
+    Args:
+        workspace: its folder.
+        fmt: a format's name.
+        out: file to write (a folder for ``parquet``).
+        run_id: an annotation run; default the newest. Formats of annotations take one data set at a time.
+        dataset: which data set's newest run, where the workspace holds several.
+        progress: told of studies done while tables are built.
+        options: what the format takes, as ``labels`` or ``certainty``; null ones are left to it.
+
+    Raises:
+        UsageError: unknown format, run or option, or several data sets and none named.
+        MissingError: no workspace, nothing generated, not linked.
+    """
+    write = plugins.find("exports", fmt)
+    needs = getattr(importlib.import_module(write.__module__), "NEEDS", "annotations")
+    given = {name: value for name, value in options.items() if value is not None}
+    known = list(inspect.signature(write).parameters)[2:]
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise UsageError(f"export {fmt} has no option {unknown[0]!r}", expected=", ".join(known) or "none")
+    space = Workspace.open(workspace)
+    if out.is_dir() and fmt != "parquet":
+        raise KgbuildError(f"{out} is a folder", where="--out", expected="a file's name")
+    if needs == "graph":
+        tables = graph.build(space, [run_id] if run_id else [], progress)
+        written: int = write(out, tables.folder, **given)
+        return written
+    count: int = write(out, records.read(one_run(space, run_id, dataset)), **given)
+    return count
+
+
+def plan_export(
+    workspace: Path, fmt: str, out: Path, *, run_id: str | None = None, dataset: str | None = None
+) -> dict[str, str]:
+    """What ``export`` would do."""
+    write = plugins.find("exports", fmt)
+    space = Workspace.open(workspace)
+    needs = getattr(importlib.import_module(write.__module__), "NEEDS", "annotations")
+    if needs == "graph":
+        chosen = ", ".join(run.id for run, _ in graph.choose(space, [run_id] if run_id else []))
+    else:
+        chosen = one_run(space, run_id, dataset).id
+    return {"format": fmt, "run": chosen, "would write to": str(out)}
+
+
+def one_run(space: Workspace, run_id: str | None, dataset: str | None = None) -> Run:
+    """The annotation run that was named, or the newest of the only (or the named) data set."""
+    if run_id is None:
+        pairs = space.newest(dataset)
+        if len(pairs) > 1:
+            raise UsageError(
+                "the workspace holds several data sets",
+                expected="--dataset with one of " + ", ".join(name for name, _ in pairs) + ", or --run",
+            )
+        run_id = pairs[0][1]
+    run = runs.find(space, run_id)
+    if run.manifest.kind != "annotations":
+        raise UsageError(f"{run_id} is a {run.manifest.kind} run", expected="an annotation run")
+    return run
