@@ -58,6 +58,8 @@ MISLEADING = frozenset(
         ("C0023798", "lipoma"),  # multiple lipomas
         ("C0037189", "cardiac pacemaker"),  # sinoatrial node
         ("C0424290", "collecting"),  # hoarding
+        ("C0003486", "enlarged aorta"),  # aneurysm
+        ("C0038530", "pa"),  # subclavian artery
     }
 )
 

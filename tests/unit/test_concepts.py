@@ -128,6 +128,12 @@ def test_the_base_loads_so_kinds_scopes_and_ids_are_legal() -> None:
     assert {concept.kind for concept in base.concepts.values()} == set(_base_tsv.KINDS)
 
 
+def test_the_readme_counts_right() -> None:
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for name in ("concepts.tsv", "synonyms.tsv", *HAND_WRITTEN):
+        assert f"| `{name}` | {len(table(name)):,} " in text, name
+
+
 def test_hand_written_rows_are_whole_and_do_not_repeat_themselves() -> None:
     known = {row["id"] for row in table("concepts.tsv")}
     for file in HAND_WRITTEN:
