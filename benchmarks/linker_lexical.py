@@ -17,6 +17,7 @@ SEEN = (
     ("pneumothorax", ()),
     ("opacities", (("basilar opacities", ("a",)),)),
     ("normal", ()),
+    ("nothing of the kind", ()),
 )
 N = 400_000
 

@@ -65,6 +65,7 @@ class _Index:
         self._normalised: dict[str, _base_tsv.Name] = {}
         self._narrowable: set[str] = set()
         self._seen: dict[str, Match | None] = {}
+        self._seen_stripped: dict[str, Match | None] = {}
         for name, kind, (acronym, exact, normal) in names:
             if kind not in kinds:
                 continue
@@ -87,6 +88,13 @@ class _Index:
 
     def stripped(self, text: str) -> Match | None:
         """What a string names without its qualifiers: a concept wider than the string, never one of kind other."""
+        try:
+            return self._seen_stripped[text]
+        except KeyError:
+            found = self._seen_stripped[text] = self._find_stripped(text)
+            return found
+
+    def _find_stripped(self, text: str) -> Match | None:
         key = _normalise.normal_key(text)
         rest = _normalise.without_qualifiers(key)
         name = self._normalised.get(rest) if rest != key else None
