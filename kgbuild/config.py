@@ -30,15 +30,18 @@ class Roots:
 def find_roots(dataset: str, root: Path | None, images: Path | None, workspace: Path | None = None) -> Roots:
     """Resolve both folders of one data set, each by the first source that names it.
 
+    A ``kgbuild.toml`` is read only where neither command line nor environment name a root: its images belong to it.
+
     Raises:
         KgbuildError: a ``kgbuild.toml`` that does not parse, with its path and line.
     """
     stem = "KGBUILD_" + dataset.upper().replace("-", "_")
     files = [folder / FILE for folder in (workspace, Path.cwd()) if folder is not None]
-    return Roots(
-        root or _from_environment(f"{stem}_ROOT") or _from_files(files, dataset, "root"),
-        images or _from_environment(f"{stem}_IMAGES") or _from_files(files, dataset, "images"),
-    )
+    root = root or _from_environment(f"{stem}_ROOT")
+    images = images or _from_environment(f"{stem}_IMAGES")
+    if root is not None:
+        return Roots(root, images)
+    return Roots(_from_files(files, dataset, "root"), images or _from_files(files, dataset, "images"))
 
 
 def _from_environment(name: str) -> Path | None:

@@ -22,3 +22,13 @@ def real_data() -> Path:
     if root is None:
         pytest.skip("no data pack: set KGBUILD_SHARED_DATA to a copy of it")
     return root
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with the shipped examples generated, linked and loaded. Read only."""
+    import kgbuild
+
+    workspace = tmp_path_factory.mktemp("built") / "kg"
+    kgbuild.build(kgbuild.resolve("examples"), workspace)
+    return workspace

@@ -52,6 +52,7 @@ class Examples:
     """
 
     name = "examples"
+    ships = True
     title = "Shipped examples: 48 invented studies of 14 invented patients, with gold annotations"
     options: tuple[str, ...] = ()
 

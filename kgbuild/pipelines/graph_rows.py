@@ -142,7 +142,7 @@ class Chunk:
         counted = self.links.filter((pl.col("type") == "Observation") & pl.col("kind").is_in(_COUNTED_KINDS)).join(
             covered, on="mention", how="anti", maintain_order="left"
         )
-        counted = counted.select("study_id", "mention", "concept_id", "presence", "covers")
+        counted = counted.select("study_id", "mention", "concept_id", "presence", "covers", "method")
         sites = self._sites(counted)
         narrowed = self._narrowed(counted)
         return (
@@ -170,7 +170,9 @@ class Chunk:
     def _narrowed(self, counted: pl.DataFrame) -> pl.Series:
         """Mentions that say less than their concept: narrowed by a modifier, or by the side or level of their site.
 
-        A modifier that the link's phrase covers is part of the concept; an evidential one ("definite") narrows nothing.
+        A covered finding ("calcified granuloma") is part of the concept; a covered size, degree or age ("acute
+        pneumonia", a synonym of pneumonia) still narrows what is denied; an evidential word ("definite") never does.
+        A link found by leaving words of the mention out (``stripped``) is to something wider.
         """
         modify = self.relations.filter(pl.col("relation") == "modify").select(
             pl.col("source_id").alias("by"),
@@ -189,8 +191,12 @@ class Chunk:
         sided = at.join(modify.filter(pl.col("word").is_in(PLACES)).select("by", "target"), on="target", how="inner")
         placed = at.filter(pl.col("word").is_in(PLACES)).select("mention", pl.col("target").alias("by"))
         narrowing = pl.concat([direct, sided.select("mention", "by"), placed])
+        findings = self.links.filter(pl.col("kind").is_in(_COUNTED_KINDS)).select(pl.col("mention").alias("by"))
         covers = counted.select("mention", pl.col("covers").alias("by")).explode("by").drop_nulls()
-        return narrowing.join(covers, on=["mention", "by"], how="anti").get_column("mention").unique()
+        within = covers.join(findings, on="by", how="semi")
+        stripped = counted.filter(pl.col("method") == "stripped").select("mention")
+        narrowed = narrowing.join(within, on=["mention", "by"], how="anti").select("mention")
+        return pl.concat([narrowed, stripped]).get_column("mention").unique()
 
     def tables(self) -> Iterator[tuple[str, pl.DataFrame]]:
         """(file, rows) of every table that this chunk adds to; concepts and aggregated edges come from ``Totals``."""
