@@ -16,6 +16,7 @@ from kgbuild.extractors._rules.tagging import ANATOMY, ENTITY, Item
 NOUNS = frozenset("OEN")
 ADJECTIVES = frozenset("MQKDI")
 _LIST = frozenset({"andor", ","})
+_CARRIED = frozenset({"prep", "suggest", "suggesthedge", "be", "seen", "hedge", "hedge2", "with", "show"})
 _TRANSPARENT = frozenset({"skip", "pseudo"})
 
 
@@ -67,7 +68,7 @@ def chunk(items: Sequence[Item], words: Sequence[str], lexicon: Lexicon) -> tupl
     for i, item in enumerate(items):
         kind = item.kind
         if kind in ENTITY:
-            kind = _in_context(items, i, n, words, chunks, run, cues)
+            kind = _in_context(items, i, n, words, run, lexicon.traits)
             if kind in ENTITY:
                 if kind == "L":
                     if run:
@@ -88,6 +89,13 @@ def chunk(items: Sequence[Item], words: Sequence[str], lexicon: Lexicon) -> tupl
             if kind in _TRANSPARENT:
                 continue
             item = Item(item.start, item.end, kind, item.source)
+        if kind == "w" and _new_finding(words[item.start], items, i, run, cues, lexicon):
+            run.append(Item(item.start, item.end, "O", "shape"))
+            continue
+        if words[item.start] == "absent" and run and all(other.kind in ANATOMY for other in run):
+            _close(run, cues, run_gap, chunks)
+            run, cues = [Item(item.start, item.end, "M")], [Item(item.start, item.start, "be")]
+            continue
         if kind == "prep" and (bound := _bounds(items, i, words, run)):
             if bound == "I":
                 if run and run[-1].kind in ANATOMY:
@@ -116,9 +124,8 @@ def _in_context(
     i: int,
     n: int,
     words: Sequence[str],
-    chunks: Sequence[Chunk],
     run: Sequence[Item],
-    cues: Sequence[Item],
+    traits: dict[str, frozenset[str]],
 ) -> str:
     """Kind of an entity item where its neighbours change it."""
     item = items[i]
@@ -132,13 +139,40 @@ def _in_context(
         return "L" if follow in ANATOMY else "prep"
     if follow == "B" and kind in "SMD":
         return "M"
+    if word in traits["carrier"] and not run and follow in _CARRIED:
+        return "skip"
+    if word == "valve" and any(words[other.start] in traits["prosthetic"] for other in run):
+        return "E"
+    if word == "both" and any(other.kind == "andor" for other in items[after : after + 5]):
+        return "skip"
     if word in ("position", "positions", "positioning"):
         return kind if run and run[-1].kind in "KQM" and words[run[-1].start] in ("stable", "unchanged") else "skip"
     if kind == "D" and follow not in ADJECTIVES:
-        if item.source == "lexicon" and word in ("slight", "borderline", "massively"):
-            return "M"
-        return "M" if follow in ANATOMY or follow in NOUNS else ("Q" if word in ("normally",) else "M" if not follow or follow not in ENTITY else "D")
+        if word.endswith("ly") and follow not in ENTITY:
+            return "skip"
+        return "M"
+    if word == "lower" and kind == "S" and follow not in ENTITY and i and items[i - 1].kind == "be":
+        return "K"
+    if word in ("cavity", "cavities") and not any(other.kind in "AJ" for other in run):
+        return "O"
     return kind
+
+
+def _new_finding(
+    word: str, items: Sequence[Item], i: int, run: Sequence[Item], cues: Sequence[Item], lexicon: Lexicon
+) -> bool:
+    """An unknown noun where only a finding can stand: after "no" or adjectives, and the phrase ends with it."""
+    if len(word) < 6 or not word.endswith(tuple(lexicon.traits["nounending"])):
+        return False
+    if run:
+        if not all(other.kind in "MJSGA" for other in run) or run[-1].kind in "GA":
+            return False
+    elif not cues or cues[-1].kind not in ("neg", "hedge", "hedge2", "andor"):
+        return False
+    elif cues[-1].kind == "andor" and not (i > 1 and items[i - 2].source == "unknown"):
+        return False
+    after = items[i + 1].kind if i + 1 < len(items) else "."
+    return after not in ENTITY and after not in ("w", "skip", "num")
 
 
 def _bounds(items: Sequence[Item], i: int, words: Sequence[str], run: Sequence[Item]) -> str:
@@ -166,7 +200,7 @@ def _close(run: list[Item], cues: list[Item], gap: bool, chunks: list[Chunk]) ->
         piece.note()
         chunks.append(piece)
         cues, gap, link = [], False, how
-        
+
 
 def split_run(run: list[Item]) -> list[tuple[list[Item], str]]:
     """Cut a run of entities into phrases, each with the link to the one before (see ``Chunk.link``)."""
@@ -184,6 +218,8 @@ def split_run(run: list[Item]) -> list[tuple[list[Item], str]]:
             if kind in ANATOMY:
                 if noun or (kind in "AJ" and last == "Q" and place):
                     cut = "j"
+                elif kind == "S" and last in ADJECTIVES and all(other.kind == "S" for other in run[i:]):
+                    cut = "j"  # "clear bilaterally"
             elif kind in ADJECTIVES:
                 if last == "B":
                     pass
@@ -197,8 +233,6 @@ def split_run(run: list[Item]) -> list[tuple[list[Item], str]]:
                         cut = "p"
             elif kind == "X" and noun:
                 cut = "p"
-            elif kind in NOUNS and part[0].kind == "Q" and False:
-                cut = "j"
         if cut:
             out.append((part, how))
             part, how = [], cut

@@ -98,9 +98,9 @@ def read_sentence(tokens: Sequence[str], lexicon: Lexicon) -> Reading:
     phrases = []
     rows: list[tuple[tagging.Item, str, str]] = []
     for piece, scope in zip(chunks, readings, strict=True):
-        if scope.presence == scopes.NOTHING:
+        if scope.presence == scopes.NOTHING or _is_title(piece, words):
             continue
-        phrases.append(structure.read(piece, edges))
+        phrases.append(structure.read(piece, edges, lambda item: words[item.start] == "lymph"))
         rows.extend((item, scope.presence, scope.rule) for group in piece.groups for item in group)
     walk = relations.Walk(words, lexicon, edges)
     walk.run(phrases)
@@ -116,6 +116,11 @@ def _is_header(chunks: Sequence[chunking.Chunk], items: Sequence[tagging.Item]) 
         and chunks[0].groups[0][0].kind in "ASJ"
         and all(item.kind in tagging.ENTITY or item.kind in (".", ":") for item in items)
     )
+
+
+def _is_title(piece: chunking.Chunk, words: Sequence[str]) -> bool:
+    """"Chest :" before the statement."""
+    return piece.start == 0 and words[: piece.end + 1] == ["chest", ":"]
 
 
 def _number(rows: list[tuple[tagging.Item, str, str]], edges: Sequence[structure.Edge]) -> Reading:

@@ -48,6 +48,8 @@ class Walk:
                     self.waiting = []
             if phrase.noun:
                 self.noun(phrase, kinds)
+            elif phrase.generics and not phrase.sites:
+                self.generic(phrase, kinds)
             elif phrase.heads and not phrase.sites:
                 self.predicate(phrase, kinds)
             elif phrase.heads:
@@ -81,6 +83,8 @@ class Walk:
                 self.subject, self.subject_is_site = [head], False
         if head.kind == "E":
             self.device = head
+        if phrase.part is not None:
+            self.tip = phrase.part
         self.previous = "noun"
         self.governed = []
 
@@ -130,8 +134,11 @@ class Walk:
         if self.waiting:
             for site in self.waiting:
                 self._locate(head, site, "located_at:fronted")
-            if "," not in kinds or True:
-                self.waiting = []
+            self.fronted, self.waiting = self.waiting, []
+            return
+        if joined and self._text(head) in self.lexicon.traits["samesite"]:
+            for edge in [edge for edge in self.edges if edge[0] is self.observed[-1] and edge[1] == LOCATED]:
+                self._locate(head, edge[2], "located_at:same")
             return
         own = phrase.own_site and not all(
             self._text(site) in self.lexicon.traits["shared"] for site in phrase.sites
@@ -151,6 +158,7 @@ class Walk:
                 self._locate(head, site, "located_at:topic")
 
     _denied_list: bool = True
+    fronted: list[Item] = field(default_factory=list)
 
     def _locate(self, head: Item, site: Item, rule: str) -> None:
         self.edges.append((head, LOCATED, site, rule))
@@ -236,7 +244,8 @@ class Walk:
         self.topic = self.topic or self._lungs(phrase.sites)
         self.targets = list(phrase.sites)
         self.previous = "site"
-        self.governed = list(phrase.heads)
+        self.governed = []
+        self.described = True
         self.device = None
 
     def site(self, phrase: Phrase, kinds: list[str]) -> None:
@@ -261,6 +270,7 @@ class Walk:
             self.previous = "site"
             self.governed = []
             return
+        self.described = False
         self.subject, self.subject_is_site = list(phrase.sites), True
         if not self.topic:
             self.topic = self._lungs(phrase.sites)
@@ -279,6 +289,11 @@ class Walk:
         return [site for site in sites if self._text(site) in self.lexicon.traits["lung"]]
 
     def _coordinate(self, phrase: Phrase) -> None:
+        if self.described and self.observed and not self.governed and len(phrase.chunk.groups) == 1:
+            # "enlarged heart and aorta"
+            for head in self.observed:
+                for site in phrase.sites:
+                    self._locate(head, site, "located_at:coordination")
         if self.governed:
             for head in self.governed:
                 for site in phrase.sites:
@@ -318,6 +333,7 @@ class Walk:
         self.previous = "site"
 
     pending: list[Item] = field(default_factory=list)
+    described: bool = False
 
     def generic(self, phrase: Phrase, kinds: list[str]) -> None:
         """"size", "contour" alone: of the subject ("normal in size"), or of a site that follows ("size of the heart")."""

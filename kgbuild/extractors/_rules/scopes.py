@@ -1,8 +1,9 @@
 """What the report says of each chunk: present, uncertain, absent, or nothing about this patient now.
 
-Two passes. Forward: "no", "without", "possible" … open a scope that runs over a list and ends at a new clause or at a
-phrase that makes a claim of its own ("no pneumothorax, small left effusion"). Backward: "is not seen", "has resolved",
-"cannot be excluded" … say something of the subject before them. A denial is never weakened by a hedge inside it.
+Two passes. Forward (``Forward``): "no", "without", "possible" … open a scope that runs over a list and ends at a new
+clause or at a phrase that makes a claim of its own ("no pneumothorax, small left effusion"). Backward (``mark``): "is not
+seen", "has resolved", "cannot be excluded" … say something of the subject before them. A hedge inside a denial does not
+weaken it; a second denial of the first ("not free of", "no resolution of") lifts it.
 """
 
 from __future__ import annotations
@@ -16,215 +17,358 @@ from kgbuild.extractors._rules.tagging import Item
 
 PRESENT, UNCERTAIN, ABSENT, NOTHING = "present", "uncertain", "absent", "nothing"
 
-_NEG = frozenset({"neg", "neg2"})
-_HEDGE = frozenset({"hedge", "hedge2", "suggesthedge", "versus"})
-_TWO_WAY = frozenset(
+NEG = frozenset({"neg", "neg2"})
+HEDGE = frozenset({"hedge", "hedge2", "suggesthedge", "versus"})
+TWO_WAY = frozenset(
     {"possible", "likely", "probable", "suspected", "presumed", "favored", "favoured", "questionable", "questioned"}
     | {"unlikely", "doubtful", "uncertain", "equivocal", "considered"}
 )
-_BREAKS = frozenset({"break", ";", ":", "("})
-_JOIN = frozenset({"andor", ",", "/"})
+ATTRIBUTIVE = frozenset({"resolved", "removed", "absent", "cleared"})
+BREAKS = frozenset({"break", ";", ":", "("})
+JOIN = frozenset({"andor", ",", "/", "-"})
+VERBS = frozenset({"be", "seen", "negpost", "hedgepost", "negpostnot"})
+BACKWARD = frozenset({"negpost", "neg2", "hedgepost", "hedge2", "hedge", "versus", "negpostnot", "impossible"})
+_FORWARD = NEG | HEDGE | {"advice", "hedgepost", "negpost"}
 
 
 @dataclass(slots=True)
 class Scope:
-    """A chunk's presence and the rule that gave it."""
+    """A chunk's presence, the rule that gave it, and whether the cue stood directly before the chunk."""
 
     presence: str = PRESENT
     rule: str = ""
+    own: bool = False
 
 
 def read(chunks: Sequence[Chunk], trailing: Sequence[Item], words: Sequence[str], lexicon: Lexicon) -> list[Scope]:
     """One scope a chunk, in order."""
     scopes = [Scope() for _ in chunks]
-    if not chunks:
-        return scopes
-    gaps = [chunk.cues for chunk in chunks]
-    if any(cue.kind in _SCOPING for cues in gaps for cue in cues):
-        _forward(chunks, words, lexicon, scopes)
-    if any(cue.kind in _BACKWARD for cues in gaps for cue in cues) or any(c.kind in _BACKWARD for c in trailing):
-        for i in range(len(chunks)):
-            if i:
-                _backward(chunks, i, gaps[i], True, words, scopes)
-        _backward(chunks, len(chunks), trailing, False, words, scopes)
+    kinds = {cue.kind for piece in chunks for cue in piece.cues}
+    kinds.update(cue.kind for cue in trailing)
+    if kinds & _FORWARD:
+        Forward(chunks, trailing, words, lexicon).run(scopes)
+    if kinds & BACKWARD:
+        from_here = Backward(chunks, words, lexicon, scopes)
+        for i in range(1, len(chunks)):
+            from_here.read(i, chunks[i].cues, True)
+        from_here.read(len(chunks), trailing, False)
     return scopes
 
 
-_BACKWARD = frozenset({"negpost", "neg2", "hedgepost", "hedge2", "hedge", "versus", "negpostnot", "impossible"})
-_SCOPING = _NEG | _HEDGE | {"advice", "hedgepost", "negpost"}
+def rule_of(cue: Item, words: Sequence[str], kind: str) -> str:
+    """``negation:no``, ``hedge:may-represent``."""
+    return f"{kind}:{'-'.join(words[cue.start : cue.end])}"
 
 
-def _forward(chunks: Sequence[Chunk], words: Sequence[str], lexicon: Lexicon, scopes: list[Scope]) -> None:
-    mode, rule, since = PRESENT, "", 0
-    size = lexicon.traits["size"]
-    for i, chunk in enumerate(chunks):
-        joined = fresh = False
-        for k, cue in enumerate(chunk.cues):
-            kind = cue.kind
-            if kind in _BREAKS:
-                if mode != NOTHING or kind != "(":
-                    mode = PRESENT
-                    fresh = True
-            elif kind in _JOIN:
-                joined = True
-            elif kind in _NEG:
-                if kind == "neg2" and not _direct(chunk.cues, k):
-                    continue
-                if mode == NOTHING:
-                    continue
-                mode, rule, since, fresh = ABSENT, f"negation:{'-'.join(words[cue.start : cue.end])}", i, True
-            elif kind == "negpost" and _direct(chunk.cues, k) and words[cue.end - 1] in ("resolved", "removed", "absent"):
-                if not any(c.kind in ("be", "skip") for c in chunk.cues[:k]) and (i == 0 or not chunks[i - 1].nouns):
-                    mode, rule, since, fresh = ABSENT, f"negation:{words[cue.end - 1]}", i, True
-            elif kind in _HEDGE or kind == "hedgepost":
-                if not _direct(chunk.cues, k) or (kind == "hedgepost" and words[cue.end - 1] not in _TWO_WAY):
-                    continue
-                if mode == NOTHING or (mode == ABSENT and not joined and not fresh and since < i and kind != "versus"):
-                    continue
-                if mode == ABSENT and since == i:
-                    continue
-                mode, rule, since, fresh = UNCERTAIN, f"hedge:{'-'.join(words[cue.start : cue.end])}", i, True
-            elif kind == "advice":
-                mode, rule, since, fresh = NOTHING, f"advice:{'-'.join(words[cue.start : cue.end])}", i, True
-            elif since < i and mode in (ABSENT, UNCERTAIN):
-                if kind in ("with", "from", "show"):
-                    mode = PRESENT
-                elif kind == "suggest" and mode == UNCERTAIN:
-                    mode = PRESENT
-                elif kind == "prep" and _transparent_head(chunks[i - 1]):
-                    mode = PRESENT
-        if mode in (ABSENT, UNCERTAIN) and since < i and joined and not fresh:
-            if _own_claim(chunks, i, words, size, mode):
-                mode = PRESENT
-        elif mode in (ABSENT, UNCERTAIN) and since < i and chunk.link == "p" and chunk.groups[0][0].kind == "Q":
-            mode = PRESENT if not chunks[i - 1].nouns and since < i - 1 else mode
-        scopes[i].presence, scopes[i].rule = mode, rule if mode != PRESENT else ""
-
-
-def _direct(cues: Sequence[Item], k: int) -> bool:
-    """Whether nothing but hedges and such stands between a cue and the chunk after it."""
-    return all(
-        cue.kind in _HEDGE or cue.kind in ("suggest", "hedgepost", "show", "neg", "be", "-", "seen", "w", "num") or cue.kind == "prep"
-        for cue in cues[k + 1 :]
-    )
-
-
-def _transparent_head(chunk: Chunk) -> bool:
-    """"No change in the effusion" denies the change only."""
-    return bool(chunk.nouns) and chunk.nouns[-1].kind == "N"
-
-
-def _own_claim(chunks: Sequence[Chunk], i: int, words: Sequence[str], size: frozenset[str], mode: str) -> bool:
-    """Whether the next item of a list is a claim of its own, so that the scope ends before it."""
-    chunk = chunks[i]
-    joins = [words[cue.start] for cue in chunk.cues if cue.kind in _JOIN]
-    if "or" in joins or "nor" in joins:
-        return not chunk.nouns and _is_subject(chunks, i)
-    first = chunk.groups[0][0]
-    if not chunk.nouns and (chunk.anatomy or first.kind in "QK"):
-        return not _list_goes_on(chunks, i, words) or _is_subject(chunks, i)
-    if first.kind == "E" and not chunks[i - 1].nouns[-1:] == [first] and "and" not in joins:
-        return not (chunks[i - 1].nouns and chunks[i - 1].nouns[-1].kind == "E")
-    if _list_goes_on(chunks, i, words):
-        return False
-    claims = words[first.start] in size or first.kind in "XQK"
-    if mode == UNCERTAIN and "," in joins and "and" not in joins:
-        return True
-    return claims or (first.kind == "S" and joins == [","])
-
-
-def _is_subject(chunks: Sequence[Chunk], i: int) -> bool:
-    """An anatomy chunk followed by a predicate."""
-    if i + 1 >= len(chunks):
-        return False
-    after = chunks[i + 1]
-    return after.link == "p" or any(cue.kind in ("be", "show") for cue in after.cues)
-
-
-def _list_goes_on(chunks: Sequence[Chunk], i: int, words: Sequence[str]) -> bool:
-    """Whether an "or" joins a later item of the same list."""
-    for chunk in chunks[i + 1 :]:
-        kinds = {cue.kind for cue in chunk.cues}
-        if kinds & (_BREAKS | _NEG | {"be", "show", "with", "from"}):
-            return False
-        if any(words[cue.start] in ("or", "nor") for cue in chunk.cues):
-            return True
-    return False
-
-
-def _backward(
-    chunks: Sequence[Chunk], i: int, cues: Sequence[Item], followed: bool, words: Sequence[str], scopes: list[Scope]
-) -> None:
-    """Apply what the cues before chunk ``i`` say of the chunks before them."""
-    for k, cue in enumerate(cues):
+def direct(cues: Sequence[Item], k: int, words: Sequence[str]) -> bool:
+    """Whether nothing but hedges and such stands between cue ``k`` and the chunk after the cues."""
+    for cue in cues[k + 1 :]:
         kind = cue.kind
-        if kind not in _BACKWARD:
+        if kind in HEDGE or kind in ("suggest", "hedgepost", "show", "neg", "be", "-", "w", "num", "seen"):
             continue
-        if any(c.kind in _BREAKS or c.kind == "," for c in cues[:k]) and not _resumes(cues[:k]):
-            return
-        if kind == "versus":
-            _mark(chunks, i, words, scopes, UNCERTAIN, "hedge:versus", short=True)
-        elif kind == "negpostnot":
-            continue
-        elif kind == "impossible":
-            _mark(chunks, i, words, scopes, NOTHING, "not-assessed")
-        elif kind == "negpost" or (kind == "neg2" and not (followed and _direct(cues, k))):
-            if kind == "negpost" and followed and _direct(cues, k) and not any(c.kind == "be" for c in cues[:k]):
-                if not words[cue.start] in ("not", "no", "has", "have"):
-                    continue
-            if any(c.kind in _NEG for c in cues[:k]):  # "has not resolved"
+        if kind == "prep" and words[cue.start] in ("of", "at", "in") and cues[k].end == cue.start and kind != "in":
+            if words[cue.start] == "of":
                 continue
-            _mark(chunks, i, words, scopes, ABSENT, f"negation:{'-'.join(words[cue.start : cue.end])}")
-        elif kind in ("hedgepost", "hedge2", "hedge"):
-            two_way = kind != "hedgepost" or words[cue.end - 1] in _TWO_WAY
-            if two_way and followed and _direct(cues, k):
+        return False
+    return True
+
+
+class Forward:
+    """The left-to-right pass: ``mode`` is what holds for the next chunk."""
+
+    def __init__(
+        self, chunks: Sequence[Chunk], trailing: Sequence[Item], words: Sequence[str], lexicon: Lexicon
+    ) -> None:
+        self.chunks = chunks
+        self.trailing = trailing
+        self.words = words
+        self.size = lexicon.traits["size"]
+        self.mode = PRESENT
+        self.rule = ""
+        self.since = 0  # chunk before which the scope opened
+        self.verb = False  # a verb has closed the clause that the scope opened in
+
+    def run(self, scopes: list[Scope]) -> None:
+        """Fill in the scopes."""
+        for i, piece in enumerate(self.chunks):
+            joined, fresh = self._cues(i, piece.cues, scopes)
+            if self.mode in (ABSENT, UNCERTAIN) and self.since < i and not fresh:
+                if (joined and self._own_claim(i)) or (piece.link and self._run_on(i)):
+                    self.mode = PRESENT
+            scope = scopes[i]
+            scope.presence = self.mode
+            scope.rule = self.rule if self.mode != PRESENT else ""
+            scope.own = fresh
+
+    def _open(self, mode: str, rule: str, i: int) -> None:
+        self.mode, self.rule, self.since, self.verb = mode, rule, i, False
+
+    def _cues(self, i: int, cues: Sequence[Item], scopes: Sequence[Scope]) -> tuple[bool, bool]:
+        """Read the cues before chunk ``i``: (joined to the chunk before, a scope opened or ended here)."""
+        joined = fresh = False
+        words = self.words
+        for k, cue in enumerate(cues):
+            kind = cue.kind
+            if kind in BREAKS:
+                if self.mode != NOTHING or kind != "(":
+                    self.mode, fresh = PRESENT, True
+            elif kind in JOIN:
+                joined = True
+            elif kind in NEG:
+                fresh = self._deny(i, cues, k, joined, scopes) or fresh
+            elif kind == "negpost":
+                if _attributive(cues, k, words) and (i == 0 or "prep" in [c.kind for c in cues[:k]]):
+                    self._open(ABSENT, rule_of(cue, words, "negation"), i)
+                    fresh = True
+            elif kind in HEDGE or kind == "hedgepost":
+                fresh = self._doubt(i, cues, k, joined, fresh) or fresh
+            elif kind == "advice":
+                if not (self.mode == ABSENT and self.since == i):
+                    self._open(NOTHING, rule_of(cue, words, "advice"), i)
+                    fresh = True
+            elif self.since < i and self.mode in (ABSENT, UNCERTAIN):
+                self._wear(i, cue)
+            if kind in VERBS and self.since < i:
+                self.verb = True
+        return joined, fresh
+
+    def _deny(self, i: int, cues: Sequence[Item], k: int, joined: bool, scopes: Sequence[Scope]) -> bool:
+        cue = cues[k]
+        words = self.words
+        if cue.kind == "neg2" and not direct(cues, k, words):
+            return False
+        if self.mode == NOTHING and not joined:
+            return False
+        for later in cues[k + 1 :]:
+            # "not surprisingly, …", "no prior film, and …": the denial has ended before the chunk
+            if later.kind in JOIN and later.kind != "-" and words[later.start - 1] not in ("xxxx", "___"):
+                if later.start > cue.end or later.kind == ",":
+                    return False
+        rule = rule_of(cue, words, "negation")
+        if self.mode == ABSENT and self.since == i and words[cue.start] not in ("no", "any"):
+            self._open(PRESENT, "", i)  # "not without", "no resolution of"
+            return True
+        before = scopes[i - 1] if i else None
+        if before is not None and k == 0 and before.presence == ABSENT and self.chunks[i - 1].end == cue.start:
+            if words[cue.end - 1] in ("of", "from") and before.own:  # "not clear of"
+                self._open(PRESENT, "", i)
+                return True
+        self._open(ABSENT, rule, i)
+        return True
+
+    def _doubt(self, i: int, cues: Sequence[Item], k: int, joined: bool, fresh: bool) -> bool:
+        cue = cues[k]
+        words = self.words
+        if cue.kind == "hedgepost" and words[cue.end - 1] not in TWO_WAY and k > 0:
+            return False
+        if not direct(cues, k, words) and words[cue.start : cue.end] != ["if", "anything"]:
+            return False
+        if self.mode == NOTHING:
+            return False
+        if self.mode == ABSENT:
+            if self.since == i:
+                return False
+            if not (joined or fresh or cue.kind == "versus" or self.verb):
+                return False
+        self._open(UNCERTAIN, rule_of(cue, words, "hedge"), i)
+        return True
+
+    def _wear(self, i: int, cue: Item) -> None:
+        """Cues that end a scope without being a new clause."""
+        kind = cue.kind
+        nouns = any(piece.nouns or piece.adjective for piece in self.chunks[self.since : i])
+        if kind == "with":
+            if self.mode == ABSENT or cue.end - cue.start == 1:
+                self.mode = PRESENT
+        elif kind in ("from", "show"):
+            if nouns and self.words[cue.start] not in ("to", "as", "by"):
+                self.mode = PRESENT
+        elif kind == "suggest":
+            if self.mode == UNCERTAIN or self.verb:
+                self.mode = PRESENT
+        elif kind == "prep":
+            head = self.chunks[i - 1].nouns[-1:]
+            if head and head[0].kind == "N":  # "no change in the effusion" denies the change only
+                self.mode = PRESENT
+            elif self.chunks[i].groups[-1][-1].kind == "E" and head and head[0].kind != "E":
+                self.mode = PRESENT  # "no kinking of the catheter"
+
+    # -- lists --------------------------------------------------------------------------------------------------
+
+    def _own_claim(self, i: int) -> bool:
+        """Whether the next item of a list is a claim of its own, so that the scope ends before it."""
+        chunks, words = self.chunks, self.words
+        piece = chunks[i]
+        joins = [words[cue.start] for cue in piece.cues if cue.kind in JOIN]
+        first = piece.groups[0][0]
+        if "or" in joins or "nor" in joins:
+            return not piece.nouns and self._subject(i)
+        goes_on = self._list_goes_on(i)
+        if self.verb and not goes_on:
+            return True
+        if not piece.nouns and (piece.anatomy or first.kind in "QK"):
+            return not goes_on or self._subject(i)
+        if self.rule == "negation:not" and not goes_on:
+            return True
+        if first.kind == "E" and "and" not in joins:
+            before = chunks[i - 1].nouns[-1:]
+            return not (before and before[0].kind == "E")
+        if goes_on:
+            return False
+        if self._predicated(i) and ("," in joins or first.kind in "SE"):
+            return True
+        if self.mode == UNCERTAIN and joins == [","]:
+            return not self._list_goes_on(i, ("and",)) or words[first.start] in self.size
+        if words[first.start] in self.size or first.kind in "XQK":
+            return True
+        return first.kind == "S" and joins[-1:] in ([","], ["-"])
+
+    def _run_on(self, i: int) -> bool:
+        """A phrase put beside the one in scope without any cue: a new statement where it is a whole phrase."""
+        piece = self.chunks[i]
+        if piece.link == "p":
+            return piece.groups[0][0].kind == "Q" and self.since < i - 1 and not self.chunks[i - 1].nouns
+        return bool(piece.nouns) and piece.groups[0][0].kind in "MSQK"
+
+    def _subject(self, i: int) -> bool:
+        """An anatomy chunk followed by a predicate."""
+        if i + 1 >= len(self.chunks):
+            return False
+        after = self.chunks[i + 1]
+        return after.link == "p" or any(cue.kind in ("be", "show") for cue in after.cues)
+
+    def _predicated(self, i: int) -> bool:
+        """A verb that says something of chunk ``i`` follows, past the places given after it."""
+        for piece in self.chunks[i + 1 :]:
+            kinds = {cue.kind for cue in piece.cues}
+            if piece.link == "p" or "be" in kinds:
+                return bool(piece.adjective) and not piece.nouns
+            if kinds & {"hedgepost", "negpost", "negpostnot", "show"}:
+                return True
+            if kinds - {"prep", "andor"} or piece.nouns:
+                return False
+        return any(cue.kind in ("hedgepost", "negpostnot") for cue in self.trailing)
+
+    def _list_goes_on(self, i: int, joiners: tuple[str, ...] = ("or", "nor")) -> bool:
+        """Whether an "or" joins a later item of the same list."""
+        for piece in self.chunks[i + 1 :]:
+            kinds = {cue.kind for cue in piece.cues}
+            if kinds & (BREAKS | NEG | {"be", "show", "with", "from"}):
+                return False
+            if any(self.words[cue.start] in joiners for cue in piece.cues):
+                return True
+        return False
+
+
+def _attributive(cues: Sequence[Item], k: int, words: Sequence[str]) -> bool:
+    """"Resolved effusion": the participle stands before its noun."""
+    cue = cues[k]
+    if cue.end - cue.start > 1 or words[cue.start] not in ATTRIBUTIVE or k + 1 < len(cues):
+        return False
+    return not any(c.kind in ("be", "show", "with") for c in cues[:k])
+
+
+class Backward:
+    """What cues say of the chunks before them."""
+
+    def __init__(self, chunks: Sequence[Chunk], words: Sequence[str], lexicon: Lexicon, scopes: list[Scope]) -> None:
+        self.chunks = chunks
+        self.words = words
+        self.scopes = scopes
+        self.earlier = lexicon.traits["earlier"]
+
+    def read(self, i: int, cues: Sequence[Item], followed: bool) -> None:
+        """Apply the cues that stand before chunk ``i`` (``followed``: there is one)."""
+        words = self.words
+        for k, cue in enumerate(cues):
+            kind = cue.kind
+            if kind not in BACKWARD:
                 continue
-            if kind == "hedge" and cue.end - cue.start == 1 and followed:
-                continue
-            _mark(chunks, i, words, scopes, UNCERTAIN, f"hedge:{'-'.join(words[cue.start : cue.end])}")
-
-
-def _resumes(cues: Sequence[Item]) -> bool:
-    """A comma that closes an aside before the verb: "the effusion, small before, is no longer seen"."""
-    return all(c.kind in (",", "be", "from", "w", "num", ")", "prep", "seen", "break") for c in cues) and not any(
-        c.kind == ";" for c in cues
-    )
-
-
-def _mark(
-    chunks: Sequence[Chunk],
-    i: int,
-    words: Sequence[str],
-    scopes: list[Scope],
-    presence: str,
-    rule: str,
-    short: bool = False,
-) -> None:
-    """Give the subject that ends before chunk ``i`` its presence; a denial already there stays."""
-    j = i - 1
-    found = False
-    joined_by_word = False
-    while j >= 0:
-        chunk = chunks[j]
-        if chunk.nouns or chunk.adjective:
-            if scopes[j].presence == PRESENT or presence == ABSENT or presence == NOTHING:
-                scopes[j] = Scope(presence, rule)
-            found = found or bool(chunk.nouns)
-        kinds = {cue.kind for cue in chunk.cues}
-        if kinds & (_BREAKS | {"show", "be", "suggest", "suggesthedge", "with", "from"}):
-            return
-        if short and found:
-            return
-        if chunk.link:
-            j -= 1
-            continue
-        if found:
-            joined_by_word = joined_by_word or any(words[cue.start] in ("and", "or") for cue in chunk.cues)
-            if not kinds & _JOIN or not joined_by_word:
-                if not ("prep" in kinds and j > 0 and chunks[j - 1].nouns and chunks[j - 1].nouns[-1].kind != "E"):
-                    return
-            if kinds & (_NEG | _HEDGE):
+            if not self._reaches(cues, k):
                 return
-        elif kinds & (_NEG | _HEDGE):
+            if kind == "versus":
+                self.mark(i, UNCERTAIN, rule_of(cue, words, "hedge"), short=True)
+            elif kind == "negpostnot":
+                self.mark(i, PRESENT, "")
+            elif kind == "impossible":
+                self.mark(i, NOTHING, "not-assessed")
+            elif kind in ("negpost", "neg2"):
+                self._denied(i, cues, k, followed)
+            else:
+                two_way = kind != "hedgepost" or words[cue.end - 1] in TWO_WAY
+                if two_way and followed and direct(cues, k, words):
+                    continue
+                if kind == "hedge" and (followed or cue.end - cue.start > 1) or words[cue.start] == "if":
+                    continue
+                self.mark(i, UNCERTAIN, rule_of(cue, words, "hedge"))
+
+    def _denied(self, i: int, cues: Sequence[Item], k: int, followed: bool) -> None:
+        cue, words = cues[k], self.words
+        if cue.kind == "neg2" and followed and direct(cues, k, words):
             return
-        j -= 1
+        if followed and cue.kind == "negpost" and _attributive(cues, k, words):
+            if not any(c.kind in ("be", "show") for c in cues[:k]) and not self.chunks[i - 1].nouns:
+                return
+        first = words[cue.start]
+        after = words[cue.end : cue.end + 4]
+        if first == "not" and (self.earlier & set(after) or after[1:2] == ["___"] or after[:2] == ["on", "the"] and "from" in words[cue.end : cue.end + 5]):
+            return
+        if first == "withdrawn" and (followed and self.chunks[i].groups[0][0].kind == "X" or after[:1] in (["back"], ["by"])):
+            return
+        self.mark(i, ABSENT, rule_of(cue, words, "negation"))
+
+    def _reaches(self, cues: Sequence[Item], k: int) -> bool:
+        """Whether the cue still speaks of what stands before: nothing ended the clause, or only an aside did."""
+        before = cues[:k]
+        if not any(c.kind in BREAKS or c.kind == "," for c in before):
+            return True
+        return all(
+            c.kind in (",", "be", "show", "from", "w", "num", ")", "(", "prep", "seen", "hedge") or self.words[c.start] == "which"
+            for c in before
+        )
+
+    def mark(self, i: int, presence: str, rule: str, short: bool = False) -> None:
+        """Give the subject that ends before chunk ``i`` its presence."""
+        chunks = self.chunks
+        j = i - 1
+        found = by_word = False
+        while j >= 0:
+            piece = chunks[j]
+            kinds = {cue.kind for cue in piece.cues}
+            if piece.nouns or (piece.adjective and not (piece.anatomy and "prep" in kinds)):
+                self._set(j, presence, rule)
+                found = found or bool(piece.nouns)
+            if short and found:
+                return
+            if not found and not piece.nouns and not piece.anatomy and ("be" in kinds or piece.link == "p"):
+                j -= 1  # a predicate: go on to its subject
+                continue
+            if kinds & (BREAKS | {"show", "be", "suggest", "suggesthedge", "with", "from", "seen"}):
+                return
+            if piece.link:
+                j -= 1
+                continue
+            if found:
+                if kinds & (NEG | HEDGE):
+                    return
+                by_word = by_word or any(self.words[cue.start] in ("and", "or") for cue in piece.cues)
+                if not (kinds & JOIN and by_word) and not ("prep" in kinds and self._of_noun(j)):
+                    return
+            elif kinds & (NEG | HEDGE):
+                return
+            j -= 1
+
+    def _of_noun(self, j: int) -> bool:
+        """"spread of tumor", "areas of consolidation": the noun before is the subject as well."""
+        before = self.chunks[j - 1].nouns[-1:] if j else []
+        return bool(before) and before[0].kind != "E"
+
+    def _set(self, j: int, presence: str, rule: str) -> None:
+        scope = self.scopes[j]
+        if presence == UNCERTAIN and scope.presence == ABSENT and scope.own:
+            return
+        if presence == PRESENT and scope.own:
+            return
+        if scope.presence == NOTHING:
+            return
+        self.scopes[j] = Scope(presence, rule, True)

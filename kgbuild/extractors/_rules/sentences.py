@@ -32,7 +32,7 @@ def split(tokens: Sequence[str], lexicon: Lexicon, breaks: frozenset[int] = froz
                 continue
             if token == "." and i > start and tokens[i - 1].lower() in _ABBREVIATIONS:
                 continue
-            if token == "?" and i + 1 < n and tokens[i + 1][:1].islower():
+            if token == "?" and i + 1 < n and (i == start or tokens[i + 1][:1].islower()):
                 continue
             out.append((start, i + 1))
             start = i + 1

@@ -6,7 +6,7 @@ observation head and adjectives modify it; without a noun each adjective is a he
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from kgbuild.extractors._rules.chunking import ADJECTIVES, NOUNS, Chunk
@@ -29,11 +29,11 @@ class Phrase:
     own_site: bool = False
 
 
-def read(chunk: Chunk, edges: list[Edge]) -> Phrase:
-    """Heads of a chunk; relations inside it are added to ``edges``."""
+def read(chunk: Chunk, edges: list[Edge], node: Callable[[Item], bool] = lambda _: False) -> Phrase:
+    """Heads of a chunk; relations inside it are added to ``edges``; ``node``: is it a lymph node."""
     phrase = Phrase(chunk)
     last = chunk.groups[-1]
-    _anatomy(chunk.groups, phrase, edges)
+    _anatomy(chunk.groups, phrase, edges, node)
     nouns = chunk.nouns
     parts = [item for item in last if item.kind == "T"]
     measures = [item for item in last if item.kind == "X"]
@@ -98,7 +98,9 @@ def _limits(group: Sequence[Item], words: Sequence[Item], bounds: Item, phrase: 
     phrase.heads.append(normal)
 
 
-def _anatomy(groups: Sequence[Sequence[Item]], phrase: Phrase, edges: list[Edge]) -> None:
+def _anatomy(
+    groups: Sequence[Sequence[Item]], phrase: Phrase, edges: list[Edge], node: Callable[[Item], bool]
+) -> None:
     """Sites of a chunk. Sides of a group without an organ hang on the organ of the next group."""
     sites: list[Item] = []
     waiting: list[Item] = []
@@ -113,8 +115,11 @@ def _anatomy(groups: Sequence[Sequence[Item]], phrase: Phrase, edges: list[Edge]
             head = organs[-1]
             for organ in organs[:-1]:
                 edges.append((organ, MODIFY, head, "modify:organ"))
+            # the side of a node's station is the station's: "right hilar lymph node"
+            sided = organs[-2] if len(organs) > 1 and head.kind == "A" and organs[-2].kind == "J" else head
             for side in (*waiting, *sides):
-                edges.append((side, MODIFY, head, "modify:side"))
+                target = sided if side.start < sided.start and node(head) else head
+                edges.append((side, MODIFY, target, "modify:side"))
             waiting = []
             sites.append(head)
             generics.extend(own_generics)
@@ -124,8 +129,11 @@ def _anatomy(groups: Sequence[Sequence[Item]], phrase: Phrase, edges: list[Edge]
             for side in sides:
                 edges.append((side, MODIFY, own_generics[-1], "modify:side"))
             if not sites:
+                alone = bool(sides) or bool(phrase.chunk.nouns)
                 phrase.generics = own_generics
-                phrase.sites = [own_generics[-1]] if sides else []
+                phrase.sites = [own_generics[-1]] if alone else []
+                if alone:
+                    edges.extend((other, MODIFY, own_generics[-1], "modify:generic") for other in own_generics[:-1])
                 return
             generics.extend(own_generics)
         elif sides:

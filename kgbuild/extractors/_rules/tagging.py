@@ -15,7 +15,9 @@ from kgbuild.extractors._rules.lexicon import Lexicon
 ENTITY = frozenset("AJGSLONMQKDETXBI")
 ANATOMY = frozenset("AJGSL")
 _PUNCTUATION = frozenset(",;:.!?()-/")
-_NOT = frozenset({"not", "n't", "never"})
+_NOT = frozenset({"not", "never", "cannot", "nowhere", "isn't", "aren't", "wasn't", "weren't", "hasn't", "haven't", "didn't"})
+_AFTER_NOT = {"seen": "negpost", "seenadj": "negpost", "negpost": "negpostnot"}
+_DOUBTED = frozenset({"excluded", "ruled"})
 
 
 class Item(NamedTuple):
@@ -40,7 +42,7 @@ def tag(words: Sequence[str], lexicon: Lexicon) -> list[Item]:
             hit = _longest(words, i, n, options)
             if hit is not None:
                 length, kind = hit
-                _emit(items, words, i, i + length, kind)
+                _emit(items, words, i, i + length, kind, lexicon)
                 i += length
                 continue
         if word in _PUNCTUATION:
@@ -57,7 +59,7 @@ def tag(words: Sequence[str], lexicon: Lexicon) -> list[Item]:
             kind2, source = _unknown(word, lexicon)
             items.append(Item(i, i + 1, kind2, source))
         else:
-            _emit(items, words, i, i + 1, kind2)
+            _emit(items, words, i, i + 1, kind2, lexicon)
         i += 1
     return items
 
@@ -74,21 +76,30 @@ def _longest(
     return None
 
 
-def _emit(items: list[Item], words: Sequence[str], start: int, end: int, kind: str) -> None:
+def _emit(items: list[Item], words: Sequence[str], start: int, end: int, kind: str, lexicon: Lexicon) -> None:
     if kind == "negclear":  # "clear of": a judgement, and the start of a denial
         items.append(Item(start, start + 1, "Q"))
         items.append(Item(start + 1, end, "neg"))
         return
-    if kind == "seen" and items:
-        # "not well seen": a denial of what stands before, whatever adverbs lie between
+    if kind in _AFTER_NOT and items:
         back = len(items) - 1
-        while back >= 0 and items[back].kind in ("skip", "D"):
+        while back >= 0 and (items[back].kind in ("skip", "D", "be")):
             back -= 1
         if back >= 0 and items[back].kind == "neg" and words[items[back].end - 1] in _NOT:
+            # "not well seen", "could not be identified", "has not resolved"
             first = items[back].start
+            if back and words[items[back - 1].start] in ("could", "would"):
+                back -= 1
             del items[back:]
-            items.append(Item(first, end, "negpost"))
+            items.append(Item(first, end, _AFTER_NOT[kind] if words[start] not in _DOUBTED else "hedgepost"))
             return
+        if kind == "seenadj":
+            kind = "skip"
+    if kind == "negpost" and items and words[items[-1].start] in lexicon.traits["partial"]:
+        del items[-1]
+        kind = "negpostnot"
+    elif kind == "seenadj":
+        kind = "skip"
     items.append(Item(start, end, kind))
 
 
