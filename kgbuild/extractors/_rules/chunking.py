@@ -89,6 +89,16 @@ def chunk(items: Sequence[Item], words: Sequence[str], lexicon: Lexicon) -> tupl
             if kind in _TRANSPARENT:
                 continue
             item = Item(item.start, item.end, kind, item.source)
+        if kind in ("count", "prior"):
+            kind = "M" if _before_finding(items, i, n) else ("skip" if kind == "count" else "from")
+            item = Item(item.start, item.end, kind, item.source)
+            if kind == "M":
+                run_gap = gap if not run else run_gap
+                run.append(item)
+                gap = False
+                continue
+        elif kind == "-" and run and words[run[-1].start] in ("well", "poorly") and run[-1].end == item.start:
+            continue
         if kind == "w" and _new_finding(words[item.start], items, i, run, cues, lexicon):
             run.append(Item(item.start, item.end, "O", "shape"))
             continue
@@ -153,9 +163,21 @@ def _in_context(
         return "M"
     if word == "lower" and kind == "S" and follow not in ENTITY and i and items[i - 1].kind == "be":
         return "K"
+    if word in ("pattern", "patterns") and run and words[run[-1].start] in ("vascular", "markings", "vasculature"):
+        return "G"
     if word in ("cavity", "cavities") and not any(other.kind in "AJ" for other in run):
         return "O"
     return kind
+
+
+def _before_finding(items: Sequence[Item], i: int, n: int) -> bool:
+    """Only adjectives and sides up to a finding."""
+    for item in items[i + 1 : i + 6]:
+        if item.kind in NOUNS:
+            return True
+        if item.kind not in "MJKSDA" and item.kind not in _TRANSPARENT:
+            return False
+    return False
 
 
 def _new_finding(

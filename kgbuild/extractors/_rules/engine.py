@@ -94,13 +94,21 @@ def read_sentence(tokens: Sequence[str], lexicon: Lexicon) -> Reading:
     if not chunks or _is_header(chunks, items):
         return _NOTHING
     readings = scopes.read(chunks, trailing, words, lexicon)
+    whole = lexicon.traits["whole"]
+
+    def node(item: tagging.Item) -> bool:
+        return words[item.start] == "lymph"
+
+    def every(item: tagging.Item) -> bool:
+        return words[item.start] in whole
+
     edges: list[structure.Edge] = []
     phrases = []
     rows: list[tuple[tagging.Item, str, str]] = []
     for piece, scope in zip(chunks, readings, strict=True):
         if scope.presence == scopes.NOTHING or _is_title(piece, words):
             continue
-        phrases.append(structure.read(piece, edges, lambda item: words[item.start] == "lymph"))
+        phrases.append(structure.read(piece, edges, node, every))
         rows.extend((item, scope.presence, scope.rule) for group in piece.groups for item in group)
     walk = relations.Walk(words, lexicon, edges)
     walk.run(phrases)

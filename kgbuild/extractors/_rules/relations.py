@@ -103,7 +103,7 @@ class Walk:
             source, rule = self.observed, "suggestive_of:cue"
         elif self.reason and joined and "neg" not in kinds:
             source, rule = self.reason, "suggestive_of:list"
-        elif hedge and "," in kinds and kinds[0] == "," and self.observed and "andor" not in kinds:
+        elif hedge and kinds[0] == "," and self.observed and not {"andor", "break", "versus", "show"} & set(kinds):
             source, rule = self.observed, "suggestive_of:apposition"
         elif hedge and self.observed and self.previous in ("noun", "site") and kinds and (kinds[0] in _HEDGE or kinds[0] == "be"):
             source, rule = self.observed, "suggestive_of:hedge"
@@ -126,8 +126,13 @@ class Walk:
     def _of(self, phrase: Phrase, head: Item) -> None:
         """"increase in the effusion", "foci of consolidation": the first narrows the second."""
         for item in self.observed:
-            if item.kind in "NO" and head.kind != "T" and self.words[phrase.chunk.cues[-1].start] in ("of", "in"):
+            if self._text(item) in self.lexicon.traits["effect"] and not self._denied(item):
+                self.edges.append((item, SUGGEST, head, "suggestive_of:effect"))
+            elif item.kind in "NO" and head.kind != "T" and self.words[phrase.chunk.cues[-1].start] in ("of", "in"):
                 self.edges.append((item, MODIFY, head, "modify:of-phrase"))
+
+    def _denied(self, item: Item) -> bool:
+        return item.start > 0 and "no" in self.words[max(0, item.start - 3) : item.start]
 
     def _place(self, phrase: Phrase, head: Item, kinds: list[str], joined: bool) -> None:
         """Sites that stand elsewhere in the sentence."""
@@ -203,7 +208,8 @@ class Walk:
         rule = f"predicate:{'be' if 'be' in kinds else link or 'apposition'}"
         for head in phrase.heads:
             for target in targets:
-                self._say(head, target, rule)
+                if target.kind not in "MKQD":
+                    self._say(head, target, rule)
         self.targets = targets
         if not targets:
             self.observed = phrase.heads

@@ -62,13 +62,14 @@ def rule_of(cue: Item, words: Sequence[str], kind: str) -> str:
 
 def direct(cues: Sequence[Item], k: int, words: Sequence[str]) -> bool:
     """Whether nothing but hedges and such stands between cue ``k`` and the chunk after the cues."""
+    if words[cues[k].end : cues[k].end + 1] == ["xxxx"]:
+        return True
     for cue in cues[k + 1 :]:
         kind = cue.kind
         if kind in HEDGE or kind in ("suggest", "hedgepost", "show", "neg", "be", "-", "w", "num", "seen"):
             continue
-        if kind == "prep" and words[cue.start] in ("of", "at", "in") and cues[k].end == cue.start and kind != "in":
-            if words[cue.start] == "of":
-                continue
+        if kind == "prep" and words[cue.start] == "of" and cues[k].end == cue.start:
+            continue
         return False
     return True
 

@@ -14,6 +14,11 @@ from kgbuild.extractors._rules.tagging import Item
 
 LOCATED, MODIFY, SUGGEST = "located_at", "modify", "suggestive_of"
 Edge = tuple[Item, str, Item, str]
+Test = Callable[[Item], bool]
+
+
+def _never(_: Item) -> bool:
+    return False
 
 
 @dataclass(slots=True)
@@ -29,11 +34,12 @@ class Phrase:
     own_site: bool = False
 
 
-def read(chunk: Chunk, edges: list[Edge], node: Callable[[Item], bool] = lambda _: False) -> Phrase:
-    """Heads of a chunk; relations inside it are added to ``edges``; ``node``: is it a lymph node."""
+def read(chunk: Chunk, edges: list[Edge], node: Test = _never, every: Test = _never) -> Phrase:
+    """Heads of a chunk; relations inside it are added to ``edges``; ``node``: is it a lymph node;
+    ``every``: is it a side that belongs to every organ of a list."""
     phrase = Phrase(chunk)
     last = chunk.groups[-1]
-    _anatomy(chunk.groups, phrase, edges, node)
+    _anatomy(chunk.groups, phrase, edges, node, every)
     nouns = chunk.nouns
     parts = [item for item in last if item.kind == "T"]
     measures = [item for item in last if item.kind == "X"]
@@ -99,12 +105,13 @@ def _limits(group: Sequence[Item], words: Sequence[Item], bounds: Item, phrase: 
 
 
 def _anatomy(
-    groups: Sequence[Sequence[Item]], phrase: Phrase, edges: list[Edge], node: Callable[[Item], bool]
+    groups: Sequence[Sequence[Item]], phrase: Phrase, edges: list[Edge], node: Test, every: Test
 ) -> None:
     """Sites of a chunk. Sides of a group without an organ hang on the organ of the next group."""
     sites: list[Item] = []
     waiting: list[Item] = []
     generics: list[Item] = []
+    whole: Item | None = None
     last_group = len(groups) - 1
     for g, group in enumerate(groups):
         words = [item for item in group if item.kind in "AJGS"]
@@ -120,6 +127,9 @@ def _anatomy(
             for side in (*waiting, *sides):
                 target = sided if side.start < sided.start and node(head) else head
                 edges.append((side, MODIFY, target, "modify:side"))
+            if whole is not None and not sides:
+                edges.append((whole, MODIFY, head, "modify:side"))
+            whole = next((side for side in (*waiting, *sides) if every(side)), None)
             waiting = []
             sites.append(head)
             generics.extend(own_generics)

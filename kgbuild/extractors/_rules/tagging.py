@@ -42,8 +42,7 @@ def tag(words: Sequence[str], lexicon: Lexicon) -> list[Item]:
             hit = _longest(words, i, n, options)
             if hit is not None:
                 length, kind = hit
-                _emit(items, words, i, i + length, kind, lexicon)
-                i += length
+                i = _emit(items, words, i, i + length, kind, lexicon)
                 continue
         if word in _PUNCTUATION:
             items.append(Item(i, i + 1, word))
@@ -59,7 +58,8 @@ def tag(words: Sequence[str], lexicon: Lexicon) -> list[Item]:
             kind2, source = _unknown(word, lexicon)
             items.append(Item(i, i + 1, kind2, source))
         else:
-            _emit(items, words, i, i + 1, kind2, lexicon)
+            i = _emit(items, words, i, i + 1, kind2, lexicon)
+            continue
         i += 1
     return items
 
@@ -76,11 +76,12 @@ def _longest(
     return None
 
 
-def _emit(items: list[Item], words: Sequence[str], start: int, end: int, kind: str, lexicon: Lexicon) -> None:
+def _emit(items: list[Item], words: Sequence[str], start: int, end: int, kind: str, lexicon: Lexicon) -> int:
+    """Add the item; the token after it."""
     if kind == "negclear":  # "clear of": a judgement, and the start of a denial
         items.append(Item(start, start + 1, "Q"))
         items.append(Item(start + 1, end, "neg"))
-        return
+        return end
     if kind in _AFTER_NOT and items:
         back = len(items) - 1
         while back >= 0 and (items[back].kind in ("skip", "D", "be")):
@@ -92,7 +93,7 @@ def _emit(items: list[Item], words: Sequence[str], start: int, end: int, kind: s
                 back -= 1
             del items[back:]
             items.append(Item(first, end, _AFTER_NOT[kind] if words[start] not in _DOUBTED else "hedgepost"))
-            return
+            return end
         if kind == "seenadj":
             kind = "skip"
     if kind == "negpost" and items and words[items[-1].start] in lexicon.traits["partial"]:
@@ -100,7 +101,15 @@ def _emit(items: list[Item], words: Sequence[str], start: int, end: int, kind: s
         kind = "negpostnot"
     elif kind == "seenadj":
         kind = "skip"
+    if kind == "from" and words[end - 1] in lexicon.traits["view"]:
+        after = end
+        while words[after : after + 1] in (["of"], ["the"]):
+            after += 1
+        if after > end and words[after : after + 1] in (["chest"], ["thorax"]):
+            items.append(Item(start, after + 1, kind))
+            return after + 1
     items.append(Item(start, end, kind))
+    return end
 
 
 def _number(words: Sequence[str], i: int, n: int, lexicon: Lexicon) -> tuple[int, str]:
