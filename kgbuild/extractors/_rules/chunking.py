@@ -142,6 +142,8 @@ def _in_context(
     kind = item.kind
     word = words[item.start]
     after = i + 1
+    if word in ("well", "poorly") and after < n and items[after].kind == "-":
+        after += 1
     while after < n and items[after].kind in _TRANSPARENT:
         after += 1
     follow = items[after].kind if after < n else ""
@@ -153,7 +155,7 @@ def _in_context(
         return "skip"
     if word == "valve" and any(words[other.start] in traits["prosthetic"] for other in run):
         return "E"
-    if word == "both" and any(other.kind == "andor" for other in items[after : after + 5]):
+    if word == "both" and _listed(items[after : after + 5]):
         return "skip"
     if word in ("position", "positions", "positioning"):
         return kind if run and run[-1].kind in "KQM" and words[run[-1].start] in ("stable", "unchanged") else "skip"
@@ -195,6 +197,16 @@ def _new_finding(
         return False
     after = items[i + 1].kind if i + 1 < len(items) else "."
     return after not in ENTITY and after not in ("w", "skip", "num")
+
+
+def _listed(items: Sequence[Item]) -> bool:
+    """"both A and B": a conjunction comes before any verb."""
+    for item in items:
+        if item.kind == "andor":
+            return True
+        if item.kind == "be":
+            return False
+    return False
 
 
 def _bounds(items: Sequence[Item], i: int, words: Sequence[str], run: Sequence[Item]) -> str:
@@ -249,7 +261,7 @@ def split_run(run: list[Item]) -> list[tuple[list[Item], str]]:
                     cut = "j" if _noun_ahead(run, i) else "p"
                 elif place and last in ANATOMY:
                     ahead = _noun_ahead(run, i)
-                    if kind == "Q" and not ahead:
+                    if not ahead and (kind == "Q" or any(other.kind in ADJECTIVES for other in part)):
                         cut = "p"
                     elif not ahead and not _place_ahead(run, i):
                         cut = "p"

@@ -108,7 +108,9 @@ def read_sentence(tokens: Sequence[str], lexicon: Lexicon) -> Reading:
     for piece, scope in zip(chunks, readings, strict=True):
         if scope.presence == scopes.NOTHING or _is_title(piece, words):
             continue
-        phrases.append(structure.read(piece, edges, node, every))
+        phrase = structure.read(piece, edges, node, every)
+        phrase.uncertain = scope.presence == scopes.UNCERTAIN
+        phrases.append(phrase)
         rows.extend((item, scope.presence, scope.rule) for group in piece.groups for item in group)
     walk = relations.Walk(words, lexicon, edges)
     walk.run(phrases)

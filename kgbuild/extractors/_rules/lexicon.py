@@ -1,7 +1,7 @@
 """The words of the language, read from ``schemas/lexicon``: what is an entity, what is a cue, and of which class.
 
 A file is blocks ``[class]`` of entries separated by commas; an entry of several words is one span or one cue. The files
-hold all words; the code holds only classes. Entity classes map to the one-letter kinds of ``ENTITY_KINDS``, cue classes
+hold all words; the code holds only classes. Entity classes map to the one-letter kinds of ``KINDS``, cue classes
 keep their names. Where a phrase stands in two classes the first one read wins (files in order of ``FILES``), except the
 pairs in ``_BOTH``, which make a class of their own. Regular plurals of nouns are made here.
 """
@@ -18,7 +18,7 @@ from kgbuild.text import tokenize
 
 FILES = ("function.txt", "anatomy.txt", "observation.txt", "device.txt", "suffix.txt", "traits.txt")
 
-ENTITY_KINDS = {
+KINDS = {
     "organ": "A",
     "anatadj": "J",
     "generic": "G",
@@ -34,6 +34,7 @@ ENTITY_KINDS = {
     "device": "E",
     "part": "T",
     "bounds": "B",
+    "plain": "w",
 }
 _PLURAL = frozenset({"organ", "generic", "finding", "device", "part"})
 _BOTH = {
@@ -94,7 +95,7 @@ def build(entries: Iterable[tuple[str, str, str]]) -> Lexicon:
     derived: list[tuple[tuple[str, ...], str]] = []
     for file, name, entry in entries:
         if file == "suffix.txt":
-            lexicon.suffixes.append((entry, ENTITY_KINDS[name]))
+            lexicon.suffixes.append((entry, KINDS[name]))
             continue
         if file == "traits.txt":
             traits.setdefault(name, set()).add(entry)
@@ -108,7 +109,7 @@ def build(entries: Iterable[tuple[str, str, str]]) -> Lexicon:
     for words, name in derived:
         classes.setdefault(words, name)
     for words, name in classes.items():
-        kind = ENTITY_KINDS.get(name, name)
+        kind = KINDS.get(name, name)
         if len(words) == 1:
             lexicon.singles[words[0]] = kind
         else:

@@ -68,11 +68,14 @@ class Walk:
         if head.kind == "T" and phrase.part is head:
             self._part(phrase, head, kinds)
             return
+        source: list[Item] = []
         if self._suggested(phrase, kinds, head, joined):
-            pass
+            source = self.reason if self.inherits else []
         elif self.previous == "noun" and self.observed and not phrase.chunk.link and "prep" in kinds and "neg" not in kinds:
             self._of(phrase, head)
-        self._place(phrase, head, kinds, joined)
+        placed = self._place(phrase, head, kinds, joined)
+        if not phrase.own_site and not placed and head.kind != "E":
+            self._inherit(phrase, head, source)
         if joined and self.previous == "noun":
             self.observed = [*self.observed, head]
             if not self.subject_is_site:
@@ -82,11 +85,25 @@ class Walk:
             if not (self.subject and self.subject_is_site and "break" not in kinds and _is_said(kinds)):
                 self.subject, self.subject_is_site = [head], False
         if head.kind == "E":
+            if phrase.part is not None and "with" in kinds and self.device is not None:
+                self.observed = [self.device, head]  # "port with catheter tip in the atrium"
             self.device = head
+        elif phrase.own_site and not phrase.uncertain:
+            self.anchor = head
         if phrase.part is not None:
             self.tip = phrase.part
         self.previous = "noun"
         self.governed = []
+
+    def _inherit(self, phrase: Phrase, head: Item, source: Sequence[Item]) -> None:
+        """What an observation suggests, or leaves possible, is where that observation is."""
+        if not source and phrase.uncertain and self.anchor is not None:
+            source = [self.anchor]
+        fixed = self.lexicon.traits["fixed"]
+        for item in source:
+            for edge in [edge for edge in self.edges if edge[0] is item and edge[1] == LOCATED]:
+                if self._text(edge[2]) not in fixed:
+                    self._locate(head, edge[2], "located_at:inferred")
 
     def _joined(self, kinds: list[str]) -> bool:
         return bool(kinds) and all(k in _JOIN or k in _HEDGE or k in _NEG or k == "versus" for k in kinds) and any(
@@ -116,6 +133,7 @@ class Walk:
             return False
         for item in source:
             self.edges.append((item, SUGGEST, head, rule))
+        self.inherits = not (rule.endswith("gap") or rule.endswith("post"))
         self.reason = source
         return True
 
@@ -134,35 +152,39 @@ class Walk:
     def _denied(self, item: Item) -> bool:
         return item.start > 0 and "no" in self.words[max(0, item.start - 3) : item.start]
 
-    def _place(self, phrase: Phrase, head: Item, kinds: list[str], joined: bool) -> None:
-        """Sites that stand elsewhere in the sentence."""
+    def _place(self, phrase: Phrase, head: Item, kinds: list[str], joined: bool) -> bool:
+        """Sites that stand elsewhere in the sentence; whether there was one."""
         if self.waiting:
             for site in self.waiting:
                 self._locate(head, site, "located_at:fronted")
             self.fronted, self.waiting = self.waiting, []
-            return
+            return True
         if joined and self._text(head) in self.lexicon.traits["samesite"]:
             for edge in [edge for edge in self.edges if edge[0] is self.observed[-1] and edge[1] == LOCATED]:
                 self._locate(head, edge[2], "located_at:same")
-            return
+            return True
         own = phrase.own_site and not all(
             self._text(site) in self.lexicon.traits["shared"] for site in phrase.sites
         )
         if own or head.kind == "E":
-            return
+            return False
         if self.subject_is_site and self.subject and self.previous == "site":
             if _is_said(kinds) or (kinds and all(k in _NEG or k in _HEDGE or k == "be" for k in kinds)):
                 for site in self.subject:
                     self._locate(head, site, "located_at:subject")
-                return
+                return True
         if self.topic and any(k in _NEG for k in kinds) and not any(k in ("break", ";", "show") for k in kinds):
             for site in self.topic:
                 self._locate(head, site, "located_at:topic")
-        elif self.topic and joined and self.previous == "noun" and self._denied_list:
+            return True
+        if self.topic and joined and self.previous == "noun":
             for site in self.topic:
                 self._locate(head, site, "located_at:topic")
+            return True
+        return False
 
-    _denied_list: bool = True
+    inherits: bool = True
+    anchor: Item | None = None  # the last observation with a site
     fronted: list[Item] = field(default_factory=list)
 
     def _locate(self, head: Item, site: Item, rule: str) -> None:
@@ -262,8 +284,12 @@ class Walk:
             self._coordinate(phrase)
             return
         if (prep or link == "j" or "seen" in kinds or self._suggests(kinds)) and (self.observed or self.previous == "generic"):
+            if self.previous == "site" and self.governed and self.last_generic and self._word_before(phrase) == "of":
+                self._move(phrase)
+                return
             if self.previous in ("noun", "predicate", "generic") or prep:
                 self._attach(phrase, kinds)
+                self.last_generic = list(phrase.generics)
                 return
         if prep and not self.observed:
             if self.subject_is_site and self.previous == "site":
@@ -337,7 +363,20 @@ class Walk:
                 self._locate(head, site, f"located_at:{'prep' if 'prep' in kinds else 'beside'}")
         self.governed = list(heads)
         self.previous = "site"
+        if heads and heads[-1].kind in "ONM":
+            self.anchor = heads[-1]
 
+    def _move(self, phrase: Phrase) -> None:
+        """"lateral compartment of the knee": the part modifies the organ, and the observation is at the organ."""
+        part = self.last_generic[-1]
+        self.edges[:] = [edge for edge in self.edges if not (edge[1] == LOCATED and edge[2] is part)]
+        for site in phrase.sites:
+            self.edges.append((part, MODIFY, site, "modify:generic-of"))
+            for head in self.governed:
+                self._locate(head, site, "located_at:of-phrase")
+        self.last_generic = []
+
+    last_generic: list[Item] = field(default_factory=list)
     pending: list[Item] = field(default_factory=list)
     described: bool = False
 

@@ -32,6 +32,7 @@ class Phrase:
     noun: bool = False
     part: Item | None = None
     own_site: bool = False
+    uncertain: bool = False
 
 
 def read(chunk: Chunk, edges: list[Edge], node: Test = _never, every: Test = _never) -> Phrase:
