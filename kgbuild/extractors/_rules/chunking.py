@@ -106,6 +106,12 @@ def chunk(items: Sequence[Item], words: Sequence[str], lexicon: Lexicon) -> tupl
             _close(run, cues, run_gap, chunks)
             run, cues = [Item(item.start, item.end, "M")], [Item(item.start, item.start, "be")]
             continue
+        if kind == "from" and run:
+            word = words[item.start]
+            if word == "to" and run[-1].kind in "SG" and i + 1 < n and items[i + 1].kind == "S":
+                continue  # "mid to lower"
+            if word in lexicon.traits["view"] and all(other.kind in "MD" for other in run):
+                run = []  # "the most recent study", "a limited exam"
         if kind == "prep" and (bound := _bounds(items, i, words, run)):
             if bound == "I":
                 if run and run[-1].kind in ANATOMY:
@@ -160,7 +166,7 @@ def _in_context(
     if word in ("position", "positions", "positioning"):
         return kind if run and run[-1].kind in "KQM" and words[run[-1].start] in ("stable", "unchanged") else "skip"
     if kind == "D" and follow not in ADJECTIVES:
-        if word.endswith("ly") and follow not in ENTITY:
+        if (word.endswith("ly") or word in ("most", "more", "less", "very", "quite")) and follow not in ENTITY:
             return "skip"
         return "M"
     if word == "lower" and kind == "S" and follow not in ENTITY and i and items[i - 1].kind == "be":

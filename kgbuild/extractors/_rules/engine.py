@@ -102,13 +102,18 @@ def read_sentence(tokens: Sequence[str], lexicon: Lexicon) -> Reading:
     def every(item: tagging.Item) -> bool:
         return words[item.start] in whole
 
+    general = lexicon.traits["airspace"]
+
+    def shared(item: tagging.Item) -> bool:
+        return " ".join(words[item.start : item.end]) in general
+
     edges: list[structure.Edge] = []
     phrases = []
     rows: list[tuple[tagging.Item, str, str]] = []
     for piece, scope in zip(chunks, readings, strict=True):
         if scope.presence == scopes.NOTHING or _is_title(piece, words):
             continue
-        phrase = structure.read(piece, edges, node, every)
+        phrase = structure.read(piece, edges, node, every, shared)
         phrase.uncertain = scope.presence == scopes.UNCERTAIN
         phrases.append(phrase)
         rows.extend((item, scope.presence, scope.rule) for group in piece.groups for item in group)

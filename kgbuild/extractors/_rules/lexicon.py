@@ -50,14 +50,14 @@ class Lexicon:
 
     Attributes:
         singles: word to kind.
-        multis: first word to (words, kind), longest first.
+        multis: first word to second word to (words, kind), longest first.
         suffixes: ending to kind, longest first.
         traits: name of a set of words to the words (``size``, ``lung``, …), for rules that need one.
         heads: words of six letters and more by length, for the spelling fallback.
     """
 
     singles: dict[str, str] = field(default_factory=dict)
-    multis: dict[str, list[tuple[tuple[str, ...], str]]] = field(default_factory=dict)
+    multis: dict[str, dict[str, list[tuple[tuple[str, ...], str]]]] = field(default_factory=dict)
     suffixes: list[tuple[str, str]] = field(default_factory=list)
     traits: dict[str, frozenset[str]] = field(default_factory=dict)
     heads: dict[str, list[str]] = field(default_factory=dict)
@@ -113,9 +113,10 @@ def build(entries: Iterable[tuple[str, str, str]]) -> Lexicon:
         if len(words) == 1:
             lexicon.singles[words[0]] = kind
         else:
-            lexicon.multis.setdefault(words[0], []).append((words, kind))
-    for options in lexicon.multis.values():
-        options.sort(key=lambda option: -len(option[0]))
+            lexicon.multis.setdefault(words[0], {}).setdefault(words[1], []).append((words, kind))
+    for seconds in lexicon.multis.values():
+        for options in seconds.values():
+            options.sort(key=lambda option: -len(option[0]))
     lexicon.suffixes.sort(key=lambda pair: (-len(pair[0]), pair[0]))
     lexicon.traits = {name: frozenset(words) for name, words in traits.items()}
     for word in sorted(lexicon.singles):

@@ -58,6 +58,10 @@ class Walk:
                 self.site(phrase, kinds)
             else:
                 self.generic(phrase, kinds)
+        for generic in self.pending[-1:]:
+            for head in self.observed:
+                if head.kind in "MQK" and head.end <= generic.start:
+                    self._locate(head, generic, "located_at:generic")
 
     # -- observations -------------------------------------------------------------------------------------------
 
@@ -120,7 +124,7 @@ class Walk:
             source, rule = self.observed, "suggestive_of:cue"
         elif self.reason and joined and "neg" not in kinds:
             source, rule = self.reason, "suggestive_of:list"
-        elif hedge and kinds[0] == "," and self.observed and not {"andor", "break", "versus", "show"} & set(kinds):
+        elif hedge and kinds[0] == "," and self._apposed(phrase) and self.observed and not {"andor", "break", "versus", "show"} & set(kinds):
             source, rule = self.observed, "suggestive_of:apposition"
         elif hedge and self.observed and self.previous in ("noun", "site") and kinds and (kinds[0] in _HEDGE or kinds[0] == "be"):
             source, rule = self.observed, "suggestive_of:hedge"
@@ -136,6 +140,10 @@ class Walk:
         self.inherits = not (rule.endswith("gap") or rule.endswith("post"))
         self.reason = source
         return True
+
+    def _apposed(self, phrase: Phrase) -> bool:
+        apposed = self.lexicon.traits["apposed"]
+        return any(cue.kind in _HEDGE and self._text(cue) in apposed for cue in phrase.chunk.cues)
 
     def _word_before(self, phrase: Phrase) -> str:
         cues = phrase.chunk.cues
@@ -154,15 +162,19 @@ class Walk:
 
     def _place(self, phrase: Phrase, head: Item, kinds: list[str], joined: bool) -> bool:
         """Sites that stand elsewhere in the sentence; whether there was one."""
+        if self.waiting and phrase.chunk.cues and self.words[phrase.chunk.cues[-1].start] in ("with", "without"):
+            self.waiting = []
         if self.waiting:
             for site in self.waiting:
                 self._locate(head, site, "located_at:fronted")
             self.fronted, self.waiting = self.waiting, []
             return True
-        if joined and self._text(head) in self.lexicon.traits["samesite"]:
+        if joined and self.observed and self._text(head) in self.lexicon.traits["samesite"]:
             for edge in [edge for edge in self.edges if edge[0] is self.observed[-1] and edge[1] == LOCATED]:
                 self._locate(head, edge[2], "located_at:same")
             return True
+        if any(k in _NEG for k in kinds):
+            self.topical = bool(self.topic) and not any(k in ("break", ";", "show") for k in kinds)
         own = phrase.own_site and not all(
             self._text(site) in self.lexicon.traits["shared"] for site in phrase.sites
         )
@@ -176,14 +188,18 @@ class Walk:
         if self.topic and any(k in _NEG for k in kinds) and not any(k in ("break", ";", "show") for k in kinds):
             for site in self.topic:
                 self._locate(head, site, "located_at:topic")
+            self.topical = True
             return True
-        if self.topic and joined and self.previous == "noun":
+        if self.topical and joined and self.previous == "noun":
             for site in self.topic:
                 self._locate(head, site, "located_at:topic")
             return True
+        if not joined:
+            self.topical = False
         return False
 
     inherits: bool = True
+    topical: bool = False  # the running list of denials is said of the topic
     anchor: Item | None = None  # the last observation with a site
     fronted: list[Item] = field(default_factory=list)
 
@@ -212,6 +228,7 @@ class Walk:
         """Adjectives without a noun: said of the subject, or of the observation before."""
         joined = self._joined(kinds)
         link = phrase.chunk.link
+        self.waiting = []
         if phrase.heads[0].kind == "X":
             self._measure(phrase.heads[0])
             return
@@ -227,6 +244,9 @@ class Walk:
             targets = self._subject(phrase)
         else:
             targets = self._subject(phrase)
+        if len(targets) == 1 and targets[0].kind == "S" and self.backup:
+            if self._text(phrase.heads[-1]) in self.lexicon.traits["compare"]:
+                targets = self.backup  # "left greater than right"
         rule = f"predicate:{'be' if 'be' in kinds else link or 'apposition'}"
         for head in phrase.heads:
             for target in targets:
@@ -263,6 +283,10 @@ class Walk:
     def described_site(self, phrase: Phrase, kinds: list[str]) -> None:
         """"enlarged heart": the adjectives are located at the site already; the site can be a subject."""
         prep = "prep" in kinds
+        if ("suggest" in kinds or "suggesthedge" in kinds) and self.observed:
+            for head in self.observed:
+                for adjective in phrase.heads:
+                    self.edges.append((head, SUGGEST, adjective, "suggestive_of:cue"))
         if prep and self.observed and self.previous in ("noun", "predicate"):
             for head in self.observed:
                 for site in phrase.sites:
@@ -279,7 +303,9 @@ class Walk:
     def site(self, phrase: Phrase, kinds: list[str]) -> None:
         """A chunk of anatomy only: a place for what stands before or after, or a new subject."""
         link = phrase.chunk.link
-        prep = "prep" in kinds
+        prep = _governed(kinds)
+        if all(site.kind == "S" for site in phrase.sites) and self._word_before(phrase) == "than":
+            return
         if self._joined(kinds) and self.previous == "site" and not prep:
             self._coordinate(phrase)
             return
@@ -303,6 +329,7 @@ class Walk:
             self.governed = []
             return
         self.described = False
+        self.backup = self.observed
         self.subject, self.subject_is_site = list(phrase.sites), True
         if not self.topic:
             self.topic = self._lungs(phrase.sites)
@@ -359,6 +386,8 @@ class Walk:
         else:
             heads = self.observed
         for head in heads:
+            if head is not heads[-1] and any(edge[0] is head and edge[1] == LOCATED for edge in self.edges):
+                continue  # "crowding of the vessels and opacities at the bases"
             for site in phrase.sites:
                 self._locate(head, site, f"located_at:{'prep' if 'prep' in kinds else 'beside'}")
         self.governed = list(heads)
@@ -379,6 +408,7 @@ class Walk:
     last_generic: list[Item] = field(default_factory=list)
     pending: list[Item] = field(default_factory=list)
     described: bool = False
+    backup: list[Item] = field(default_factory=list)  # observations before the present subject
 
     def generic(self, phrase: Phrase, kinds: list[str]) -> None:
         """"size", "contour" alone: of the subject ("normal in size"), or of a site that follows ("size of the heart")."""
@@ -398,6 +428,16 @@ class Walk:
         self.previous = "generic"
         if phrase.heads:
             self.observed = list(phrase.heads)
+
+
+def _governed(kinds: Sequence[str]) -> bool:
+    """The last structure word before the chunk is a preposition."""
+    for kind in reversed(kinds):
+        if kind == "prep":
+            return True
+        if kind in (",", "from", "break", ";", ":", "be", "show"):
+            return False
+    return False
 
 
 def _is_said(kinds: list[str]) -> bool:

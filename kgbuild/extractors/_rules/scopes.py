@@ -84,6 +84,7 @@ class Forward:
         self.trailing = trailing
         self.words = words
         self.size = lexicon.traits["size"]
+        self.counted = lexicon.traits["counted"]
         self.mode = PRESENT
         self.rule = ""
         self.since = 0  # chunk before which the scope opened
@@ -218,6 +219,8 @@ class Forward:
             return False
         if self._predicated(i) and ("," in joins or first.kind in "SE"):
             return True
+        if self.mode == UNCERTAIN and self.counted & set(self.rule[6:].split("-")):
+            return False
         if self.mode == UNCERTAIN and joins == [","]:
             return not self._list_goes_on(i, ("and",)) or words[first.start] in self.size
         if words[first.start] in self.size or first.kind in "XQK":

@@ -35,12 +35,13 @@ class Phrase:
     uncertain: bool = False
 
 
-def read(chunk: Chunk, edges: list[Edge], node: Test = _never, every: Test = _never) -> Phrase:
+def read(chunk: Chunk, edges: list[Edge], node: Test = _never, every: Test = _never, shared: Test = _never) -> Phrase:
     """Heads of a chunk; relations inside it are added to ``edges``; ``node``: is it a lymph node;
-    ``every``: is it a side that belongs to every organ of a list."""
+    ``every``: is it a side that belongs to every organ of a list; ``shared``: is it a
+    word so general that the site is named beside it."""
     phrase = Phrase(chunk)
     last = chunk.groups[-1]
-    _anatomy(chunk.groups, phrase, edges, node, every)
+    _anatomy(chunk.groups, phrase, edges, node, every, shared)
     nouns = chunk.nouns
     parts = [item for item in last if item.kind == "T"]
     measures = [item for item in last if item.kind == "X"]
@@ -106,7 +107,7 @@ def _limits(group: Sequence[Item], words: Sequence[Item], bounds: Item, phrase: 
 
 
 def _anatomy(
-    groups: Sequence[Sequence[Item]], phrase: Phrase, edges: list[Edge], node: Test, every: Test
+    groups: Sequence[Sequence[Item]], phrase: Phrase, edges: list[Edge], node: Test, every: Test, shared: Test
 ) -> None:
     """Sites of a chunk. Sides of a group without an organ hang on the organ of the next group."""
     sites: list[Item] = []
@@ -121,6 +122,10 @@ def _anatomy(
         sides = [item for item in words if item.kind == "S"]
         if organs:
             head = organs[-1]
+            if len(organs) > 1 and shared(head):  # "basilar airspace disease": at the base, and in the air spaces
+                sites.append(head)
+                organs = organs[:-1]
+                head = organs[-1]
             for organ in organs[:-1]:
                 edges.append((organ, MODIFY, head, "modify:organ"))
             # the side of a node's station is the station's: "right hilar lymph node"

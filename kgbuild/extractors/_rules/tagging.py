@@ -37,8 +37,8 @@ def tag(words: Sequence[str], lexicon: Lexicon) -> list[Item]:
     singles, multis = lexicon.singles, lexicon.multis
     while i < n:
         word = words[i]
-        options = multis.get(word)
-        if options is not None:
+        seconds = multis.get(word)
+        if seconds is not None and i + 1 < n and (options := seconds.get(words[i + 1])):
             hit = _longest(words, i, n, options)
             if hit is not None:
                 length, kind = hit
@@ -69,9 +69,7 @@ def _longest(
 ) -> tuple[int, str] | None:
     for phrase, kind in options:
         length = len(phrase)
-        if i + length > n:
-            continue
-        if words[i + 1] == phrase[1] and (length == 2 or tuple(words[i : i + length]) == phrase):
+        if length == 2 or (i + length <= n and tuple(words[i : i + length]) == phrase):
             return length, kind
     return None
 
