@@ -72,14 +72,14 @@ def chunk(items: Sequence[Item], words: Sequence[str], lexicon: Lexicon) -> tupl
             if kind in ENTITY:
                 if kind == "L":
                     if run:
-                        _close(run, cues, run_gap, chunks)
+                        _close(run, cues, run_gap, chunks, words)
                         run, cues = [], []
                     cues.append(Item(item.start, item.end, "prep", item.source))
                     run_gap = gap
                     run = [Item(item.start, item.end, "S", "place")]
                     continue
                 if gap and run and _gap_breaks(run, kind):
-                    _close(run, cues, run_gap, chunks)
+                    _close(run, cues, run_gap, chunks, words)
                     run, cues = [], []
                 if not run:
                     run_gap = gap
@@ -103,7 +103,7 @@ def chunk(items: Sequence[Item], words: Sequence[str], lexicon: Lexicon) -> tupl
             run.append(Item(item.start, item.end, "O", "shape"))
             continue
         if words[item.start] == "absent" and run and all(other.kind in ANATOMY for other in run):
-            _close(run, cues, run_gap, chunks)
+            _close(run, cues, run_gap, chunks, words)
             run, cues = [Item(item.start, item.end, "M")], [Item(item.start, item.start, "be")]
             continue
         if kind == "from" and run:
@@ -112,10 +112,12 @@ def chunk(items: Sequence[Item], words: Sequence[str], lexicon: Lexicon) -> tupl
                 continue  # "mid to lower"
             if word in lexicon.traits["view"] and all(other.kind in "MD" for other in run):
                 run = []  # "the most recent study", "a limited exam"
+        if kind == "prep" and words[item.start] == "course" and run:
+            run = [] if all(other.kind in "MS" for other in run) else run  # "takes an upward course"
         if kind == "prep" and (bound := _bounds(items, i, words, run)):
             if bound == "I":
                 if run and run[-1].kind in ANATOMY:
-                    _close(run, cues, run_gap, chunks)
+                    _close(run, cues, run_gap, chunks, words)
                     run, cues = [], [Item(item.start, item.start, "be")]
                 run.append(Item(item.start, item.end, "I"))
                 run_gap = gap
@@ -125,12 +127,12 @@ def chunk(items: Sequence[Item], words: Sequence[str], lexicon: Lexicon) -> tupl
                 gap = True
             continue
         if run:
-            _close(run, cues, run_gap, chunks)
+            _close(run, cues, run_gap, chunks, words)
             run, cues = [], []
         gap = False
         cues.append(item)
     if run:
-        _close(run, cues, run_gap, chunks)
+        _close(run, cues, run_gap, chunks, words)
         cues = []
     return merge(chunks), cues
 
@@ -232,8 +234,8 @@ def _gap_breaks(run: Sequence[Item], kind: str) -> bool:
     return run[-1].kind in "G" and kind in "SJAMQKD"
 
 
-def _close(run: list[Item], cues: list[Item], gap: bool, chunks: list[Chunk]) -> None:
-    parts = split_run(run)
+def _close(run: list[Item], cues: list[Item], gap: bool, chunks: list[Chunk], words: Sequence[str]) -> None:
+    parts = split_run(run, words)
     link = ""
     for part, how in parts:
         piece = Chunk([part], cues if not link and not how else [], how, gap)
@@ -242,7 +244,7 @@ def _close(run: list[Item], cues: list[Item], gap: bool, chunks: list[Chunk]) ->
         cues, gap, link = [], False, how
 
 
-def split_run(run: list[Item]) -> list[tuple[list[Item], str]]:
+def split_run(run: list[Item], words: Sequence[str]) -> list[tuple[list[Item], str]]:
     """Cut a run of entities into phrases, each with the link to the one before (see ``Chunk.link``)."""
     if len(run) == 1:
         return [(run, "")]
@@ -258,7 +260,7 @@ def split_run(run: list[Item]) -> list[tuple[list[Item], str]]:
             if kind in ANATOMY:
                 if noun or (kind in "AJ" and last == "Q" and place):
                     cut = "j"
-                elif kind == "S" and last in ADJECTIVES and all(other.kind == "S" for other in run[i:]):
+                elif kind == "S" and last in ADJECTIVES and words[item.start].endswith("ly"):
                     cut = "j"  # "clear bilaterally"
             elif kind in ADJECTIVES:
                 if last == "B":
@@ -271,7 +273,7 @@ def split_run(run: list[Item]) -> list[tuple[list[Item], str]]:
                         cut = "p"
                     elif not ahead and not _place_ahead(run, i):
                         cut = "p"
-            elif kind == "X" and noun:
+            elif kind == "X" and (noun or place):
                 cut = "p"
         if cut:
             out.append((part, how))
@@ -357,4 +359,6 @@ def _is_predicate(out: list[Chunk], piece: Chunk) -> bool:
     if piece.link == "p":
         return True
     kinds = {cue.kind for cue in piece.cues}
+    if "be" in kinds and "show" not in kinds and not piece.anatomy:
+        return len(out) > 1
     return len(out) > 1 and not kinds & {"neg", "show", "break", "prep", "with"} and bool(kinds & {"be", "andor", ","}) and not piece.anatomy

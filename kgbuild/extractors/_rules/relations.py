@@ -173,6 +173,9 @@ class Walk:
             for edge in [edge for edge in self.edges if edge[0] is self.observed[-1] and edge[1] == LOCATED]:
                 self._locate(head, edge[2], "located_at:same")
             return True
+        if kinds == ["neg"] and self.previous == "predicate" and self.targets and self.targets[0].kind in "AJGS":
+            if self._word_before(phrase) in ("of", "from"):
+                self.topic = self.targets  # "pleural spaces are free of fluid"
         if any(k in _NEG for k in kinds):
             self.topical = bool(self.topic) and not any(k in ("break", ";", "show") for k in kinds)
         own = phrase.own_site and not all(
@@ -386,7 +389,9 @@ class Walk:
         else:
             heads = self.observed
         for head in heads:
-            if head is not heads[-1] and any(edge[0] is head and edge[1] == LOCATED for edge in self.edges):
+            if head is not heads[-1] and any(
+                edge[0] is head and edge[1] == LOCATED and edge[2].kind != "S" for edge in self.edges
+            ):
                 continue  # "crowding of the vessels and opacities at the bases"
             for site in phrase.sites:
                 self._locate(head, site, f"located_at:{'prep' if 'prep' in kinds else 'beside'}")

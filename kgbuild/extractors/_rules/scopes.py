@@ -117,11 +117,14 @@ class Forward:
             elif kind in JOIN:
                 joined = True
             elif kind in NEG:
+                joined = joined or words[cue.start] == "nor"
                 fresh = self._deny(i, cues, k, joined, scopes) or fresh
             elif kind == "negpost":
                 if _attributive(cues, k, words) and (i == 0 or "prep" in [c.kind for c in cues[:k]]):
                     self._open(ABSENT, rule_of(cue, words, "negation"), i)
                     fresh = True
+            elif kind == "versus" and self.chunks[i].groups[0][0].kind == "X":
+                continue
             elif kind in HEDGE or kind == "hedgepost":
                 fresh = self._doubt(i, cues, k, joined, fresh) or fresh
             elif kind == "advice":
@@ -141,7 +144,7 @@ class Forward:
             return False
         if self.mode == NOTHING and not joined:
             return False
-        for later in cues[k + 1 :]:
+        for later in () if words[cue.start] in ("neither", "nor") else cues[k + 1 :]:
             # "not surprisingly, …", "no prior film, and …": the denial has ended before the chunk
             if later.kind in JOIN and later.kind != "-" and words[later.start - 1] not in ("xxxx", "___"):
                 if later.start > cue.end or later.kind == ",":
@@ -217,6 +220,8 @@ class Forward:
             return not (before and before[0].kind == "E")
         if goes_on:
             return False
+        if "," in joins and "and" in joins and self._seen(i):
+            return True
         if self._predicated(i) and ("," in joins or first.kind in "SE"):
             return True
         if self.mode == UNCERTAIN and self.counted & set(self.rule[6:].split("-")):
@@ -230,7 +235,7 @@ class Forward:
     def _run_on(self, i: int) -> bool:
         """A phrase put beside the one in scope without any cue: a new statement where it is a whole phrase."""
         piece = self.chunks[i]
-        if piece.link == "p":
+        if piece.link == "p" and not piece.nouns:
             return piece.groups[0][0].kind == "Q" and self.since < i - 1 and not self.chunks[i - 1].nouns
         return bool(piece.nouns) and piece.groups[0][0].kind in "MSQK"
 
@@ -240,6 +245,11 @@ class Forward:
             return False
         after = self.chunks[i + 1]
         return after.link == "p" or any(cue.kind in ("be", "show") for cue in after.cues)
+
+    def _seen(self, i: int) -> bool:
+        """"…, and an opacity is seen": a verb follows directly."""
+        after = self.chunks[i + 1].cues if i + 1 < len(self.chunks) else self.trailing
+        return bool(after) and after[0].kind in ("be", "seen")
 
     def _predicated(self, i: int) -> bool:
         """A verb that says something of chunk ``i`` follows, past the places given after it."""
@@ -290,6 +300,8 @@ class Backward:
                 continue
             if not self._reaches(cues, k):
                 return
+            if kind == "versus" and followed and self.chunks[i].groups[0][0].kind == "X":
+                continue  # "1 cm versus 2 cm before"
             if kind == "versus":
                 self.mark(i, UNCERTAIN, rule_of(cue, words, "hedge"), short=True)
             elif kind == "negpostnot":
@@ -322,14 +334,8 @@ class Backward:
         self.mark(i, ABSENT, rule_of(cue, words, "negation"))
 
     def _reaches(self, cues: Sequence[Item], k: int) -> bool:
-        """Whether the cue still speaks of what stands before: nothing ended the clause, or only an aside did."""
-        before = cues[:k]
-        if not any(c.kind in BREAKS or c.kind == "," for c in before):
-            return True
-        return all(
-            c.kind in (",", "be", "show", "from", "w", "num", ")", "(", "prep", "seen", "hedge") or self.words[c.start] == "which"
-            for c in before
-        )
+        """Whether the cue still speaks of what stands before: no chunk lies between, so only a full break stops it."""
+        return all(c.kind != ";" and (c.kind != ":" or cues[k].kind in ("negpost", "neg2")) for c in cues[:k])
 
     def mark(self, i: int, presence: str, rule: str, short: bool = False) -> None:
         """Give the subject that ends before chunk ``i`` its presence."""

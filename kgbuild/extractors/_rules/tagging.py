@@ -16,7 +16,7 @@ ENTITY = frozenset("AJGSLONMQKDETXBI")
 ANATOMY = frozenset("AJGSL")
 _PUNCTUATION = frozenset(",;:.!?()-/")
 _NOT = frozenset({"not", "never", "cannot", "nowhere", "isn't", "aren't", "wasn't", "weren't", "hasn't", "haven't", "didn't"})
-_AFTER_NOT = {"seen": "negpost", "seenadj": "negpost", "negpost": "negpostnot"}
+_AFTER_NOT = {"seen": "negpost", "seenadj": "negpost", "negpost": "negpostnot", "neg2": "negpostnot"}
 _DOUBTED = frozenset({"excluded", "ruled"})
 
 
@@ -45,7 +45,7 @@ def tag(words: Sequence[str], lexicon: Lexicon) -> list[Item]:
                 i = _emit(items, words, i, i + length, kind, lexicon)
                 continue
         if word in _PUNCTUATION:
-            items.append(Item(i, i + 1, word))
+            items.append(Item(i, i + 1, "hedge" if word == "?" and i + 1 < n else word))
             i += 1
             continue
         if word[0].isdigit() or (word[0] in ".<>~" and len(word) > 1):
