@@ -13,12 +13,14 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kgbuild.domain import Failure
     from kgbuild.errors import KgbuildError
     from kgbuild.pipelines.runs import Progress
+    from kgbuild.pipelines.stages import Summary
 
 _LINE_EVERY_S = 5.0
 
@@ -194,7 +196,9 @@ def counted(counts: Mapping[str, int]) -> str:
         nodes = sum(n for key, n in counts.items() if key.startswith("nodes/"))
         edges = sum(n for key, n in counts.items() if key.startswith("edges/"))
         return f"{nodes:,} nodes, {edges:,} edges"
-    shown = [f"{counts[key]:,} {key.replace('_', ' ')}" for key in _STUDIES if counts.get(key)]
+    known = [key for key in _STUDIES if key in counts]
+    others = [key for key in counts if key not in known]
+    shown = [f"{counts[key]:,} {key.replace('_', ' ')}" for key in [*known, *others] if counts[key]]
     return ", ".join(shown) or "nothing"
 
 
@@ -212,3 +216,19 @@ def failures(quarantined: Sequence[Failure], limit: int = 10) -> None:
 def plain(text: str) -> None:
     """A line of data on stdout."""
     sys.stdout.write(text + "\n")
+
+
+def report(summaries: Sequence[Summary], workspace: Path, quiet: bool, next_command: str | None) -> int:
+    """Say what there is now; returns the exit code, 4 where studies were quarantined."""
+    quarantined = [failure for summary in summaries for failure in summary.failures]
+    if not quiet:
+        for summary in summaries:
+            say(f"{summary.stage}: {counted(summary.counts)}")
+            for run in summary.runs:
+                say(f"  run {run}" + ("" if summary.done_now else " (was there already)"))
+            if not summary.complete:
+                say("  other shards are still to be done")
+        failures(quarantined)
+        if next_command:
+            say(f"next: kgbuild {next_command} -w {workspace}")
+    return 4 if quarantined else 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -57,15 +58,20 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sweep(folder: Path) -> int:
-    """Remove ``.part`` files that no living process can still be writing; returns how many went."""
+    """Remove ``.part`` files and folders that no living process can still be writing; returns how many went."""
     swept = 0
-    for part in folder.rglob("*.part"):
+    for part in list(folder.rglob("*.part")):
+        if not part.exists():
+            continue  # it lay in a folder that has just gone
         owner = _OWNER.search(part.name)
         if owner and owner.group(1) == _host() and _alive(int(owner.group(2))):
             continue
         if owner and owner.group(1) != _host() and time.time() - part.stat().st_mtime < _DAY_S:
             continue
-        part.unlink(missing_ok=True)
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
         swept += 1
     return swept
 

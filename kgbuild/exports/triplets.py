@@ -47,4 +47,5 @@ def write(path: Path, pairs: Pairs, *, certainty: Certainty = "full", template: 
         return write_lines(path, pairs, lambda annotation, split: row(annotation, split, text, certainty), part)
 
 
+NEEDS = "training"
 PLUGIN = write

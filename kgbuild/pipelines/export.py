@@ -11,6 +11,7 @@ from kgbuild import plugins
 from kgbuild.errors import KgbuildError, UsageError
 from kgbuild.pipelines import graph, records, runs
 from kgbuild.pipelines.runs import Progress, Run, silent
+from kgbuild.pipelines.splits import disjoint, training_pairs
 from kgbuild.pipelines.workspace import Workspace
 
 
@@ -23,8 +24,8 @@ def export(
     dataset: str | None = None,
     progress: Progress = silent,
     **options: Any,
-) -> int:
-    """Write ``out`` whole or not at all; returns what the format counts (studies, triples, nodes and edges, files).
+) -> dict[str, int]:
+    """Write ``out`` whole or not at all; returns ``written`` (studies, triples, nodes and edges, or files) and counts.
 
     Args:
         workspace: its folder.
@@ -51,10 +52,12 @@ def export(
         raise KgbuildError(f"{out} is a folder", where="--out", expected="a file's name")
     if needs == "graph":
         tables = graph.build(space, [run_id] if run_id else [], progress)
-        written: int = write(out, tables.folder, **given)
-        return written
-    count: int = write(out, records.read(one_run(space, run_id, dataset)), **given)
-    return count
+        return {"written": write(out, tables.folder, **given)}
+    run = one_run(space, run_id, dataset)
+    if needs == "training":
+        assigned = disjoint(run)
+        return {"written": write(out, training_pairs(run, assigned), **given), **assigned.counts}
+    return {"written": write(out, records.read(run), **given)}
 
 
 def plan_export(

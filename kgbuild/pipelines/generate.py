@@ -129,15 +129,15 @@ def _rows(tools: _Tools, refs: Sequence[StudyRef]) -> list[dict[str, Any]]:
     good: list[Study] = []
     for item in tools.dataset.studies([ref.id for ref in refs]):
         if isinstance(item, Failure):
-            by_id[item.study_id] = _failed(item, tools.dataset.name)
+            by_id[item.study_id] = failed_row(item, tools.dataset.name)
         else:
             good.append(item)
     for study, result in zip(good, _extract(tools.extractor, good), strict=True):
-        by_id[study.id] = _row(study, result)
+        by_id[study.id] = study_row(study, result)
     for ref in refs:
         if ref.id not in by_id:
             lost = Failure(ref.id, "read", "listed, but the data set gave nothing for it")
-            by_id[ref.id] = _failed(lost, tools.dataset.name)
+            by_id[ref.id] = failed_row(lost, tools.dataset.name)
         row = by_id[ref.id]
         row["split"] = row.get("split") or ref.split
         row["patient_id"] = row.get("patient_id") or ref.patient_id
@@ -158,10 +158,11 @@ def _extract(extractor: Extractor, studies: Sequence[Study]) -> Iterator[Annotat
 
 
 def _rejected(failure: Failure, dataset: str) -> dict[str, Any]:
-    return {**_failed(failure, dataset), "status": "rejected"}
+    return {**failed_row(failure, dataset), "status": "rejected"}
 
 
-def _failed(failure: Failure, dataset: str) -> dict[str, Any]:
+def failed_row(failure: Failure, dataset: str) -> dict[str, Any]:
+    """A chunk row of a study that could not be used, with what is known of it beside its text."""
     why = {"stage": failure.stage, "reason": failure.reason, "where": failure.where}
     known = _listed(failure.study) if failure.study is not None else {"study_id": failure.study_id, "dataset": dataset}
     return {**known, "status": "failed", **why}
@@ -182,16 +183,17 @@ def _listed(study: Study) -> dict[str, Any]:
     }
 
 
-def _row(study: Study, result: Annotation | Failure) -> dict[str, Any]:
+def study_row(study: Study, result: Annotation | Failure) -> dict[str, Any]:
+    """A chunk row of a study and its annotation; unknown places of imported tokens are null."""
     row = _listed(study)
     if isinstance(result, Failure):
         return {**row, "status": "failed", "stage": result.stage, "reason": result.reason, "where": result.where}
     tokens = result.tokens
     row["status"] = "annotated" if tokens else "empty"
     row["tokens"] = [token.text for token in tokens]
-    row["token_sections"] = [token.section for token in tokens]
-    row["token_starts"] = [token.char_start for token in tokens]
-    row["token_ends"] = [token.char_end for token in tokens]
+    row["token_sections"] = [token.section or None for token in tokens]
+    row["token_starts"] = [_place(token.char_start) for token in tokens]
+    row["token_ends"] = [_place(token.char_end) for token in tokens]
     row["entities"] = [
         {
             "start": e.start,
@@ -200,9 +202,9 @@ def _row(study: Study, result: Annotation | Failure) -> dict[str, Any]:
             "type": e.type.value,
             "presence": e.presence.value,
             "is_measurement": e.is_measurement,
-            "section": tokens[e.start].section,
-            "char_start": tokens[e.start].char_start,
-            "char_end": tokens[e.end - 1].char_end,
+            "section": tokens[e.start].section or None,
+            "char_start": _place(tokens[e.start].char_start),
+            "char_end": _place(tokens[e.end - 1].char_end),
             "rule": e.rule,
             "score": e.score,
         }
@@ -213,3 +215,7 @@ def _row(study: Study, result: Annotation | Failure) -> dict[str, Any]:
         for r in result.relations
     ]
     return row
+
+
+def _place(offset: int) -> int | None:
+    return offset if offset >= 0 else None

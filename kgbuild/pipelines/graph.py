@@ -95,7 +95,7 @@ def _read(folder: Path) -> dict[str, Any] | None:
 
 
 def _swap(aside: Path, place: Path) -> None:
-    old = place.with_name(f"{place.name}.old-{os.getpid()}")
+    old = files.part_path(place.with_name(f"{place.name}.old"))
     if place.exists():
         os.replace(place, old)
     os.replace(aside, place)

@@ -29,14 +29,16 @@ _RELATION = {member.value: member for member in RelationType}
 
 def to_annotation(row: dict[str, Any], extractor: str = "") -> Annotation:
     """One row of a chunk → Annotation. A failed study gives an empty one."""
+    places = zip(
+        row["tokens"] or (),
+        row["token_sections"] or (),
+        row["token_starts"] or (),
+        row["token_ends"] or (),
+        strict=True,
+    )
     tokens = tuple(
-        map(
-            Token,
-            row["tokens"] or (),
-            row["token_sections"] or (),
-            row["token_starts"] or (),
-            row["token_ends"] or (),
-        )
+        Token(text, section or "", -1 if start is None else start, -1 if end is None else end)
+        for text, section, start, end in places
     )
     entities = tuple(
         Entity(

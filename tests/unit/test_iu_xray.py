@@ -411,6 +411,7 @@ def test_byte_order_mark_blank_lines_and_line_ends(tmp_path: Path) -> None:
 
 
 GOOD = Study("CXR9", "iu-xray", Report(sections(findings="Fine."), "reports.csv"))
+UNREADABLE = Study("CXR4", "iu-xray", Report((), "reports.csv"))
 
 
 @pytest.mark.parametrize(
@@ -434,14 +435,15 @@ def test_a_broken_row_costs_that_study_only(tmp_path: Path, row: bytes, reason: 
     first, broken, last = data.studies()
     assert isinstance(first, Study)
     assert first.id == "CXR3"
-    assert broken == Failure("CXR4", "read", reason, "reports.csv line 3")
+    assert broken == Failure("CXR4", "read", reason, "reports.csv line 3", UNREADABLE)
     assert last == GOOD
 
 
 def test_byte_offset_counts_the_byte_order_mark(tmp_path: Path) -> None:
     data = csv_of(tmp_path, b"\xef\xbb\xbfuid,findings,impression\n4,\xff,\n")
     (broken,) = data.studies()
-    assert broken == Failure("CXR4", "read", "byte 0xff at offset 29 (line 2) is not UTF-8", "reports.csv line 2")
+    reason = "byte 0xff at offset 29 (line 2) is not UTF-8"
+    assert broken == Failure("CXR4", "read", reason, "reports.csv line 2", UNREADABLE)
 
 
 def test_rows_without_a_uid(tmp_path: Path) -> None:

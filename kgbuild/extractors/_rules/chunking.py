@@ -108,7 +108,7 @@ def chunk(items: Sequence[Item], words: Sequence[str], lexicon: Lexicon) -> tupl
             continue
         if kind == "from" and run:
             word = words[item.start]
-            if word == "to" and run[-1].kind in "SG" and i + 1 < n and items[i + 1].kind == "S":
+            if word == "to" and run[-1].kind in "SG" and i + 1 < n and (items[i + 1].kind == "S" or words[items[i + 1].start] == "low"):
                 continue  # "mid to lower"
             if word in lexicon.traits["view"] and all(other.kind in "MD" for other in run):
                 run = []  # "the most recent study", "a limited exam"
@@ -171,6 +171,10 @@ def _in_context(
         if (word.endswith("ly") or word in ("most", "more", "less", "very", "quite")) and follow not in ENTITY:
             return "skip"
         return "M"
+    if word in ("low", "high") and after < n and words[items[after].start] in traits["line end"]:
+        return "S"
+    if word == "silhouetting" and run and run[-1].kind in NOUNS:
+        return "prep"
     if word == "lower" and kind == "S" and follow not in ENTITY and i and items[i - 1].kind == "be":
         return "K"
     if word in ("pattern", "patterns") and run and words[run[-1].start] in ("vascular", "markings", "vasculature"):

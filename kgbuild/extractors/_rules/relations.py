@@ -250,6 +250,7 @@ class Walk:
         if len(targets) == 1 and targets[0].kind == "S" and self.backup:
             if self._text(phrase.heads[-1]) in self.lexicon.traits["compare"]:
                 targets = self.backup  # "left greater than right"
+                self.subject, self.subject_is_site, self.observed = self.backup, False, self.backup
         rule = f"predicate:{'be' if 'be' in kinds else link or 'apposition'}"
         for head in phrase.heads:
             for target in targets:
@@ -388,13 +389,16 @@ class Walk:
             heads = self.targets
         else:
             heads = self.observed
+        prep = "prep" in kinds
         for head in heads:
             if head is not heads[-1] and any(
                 edge[0] is head and edge[1] == LOCATED and edge[2].kind != "S" for edge in self.edges
             ):
                 continue  # "crowding of the vessels and opacities at the bases"
             for site in phrase.sites:
-                self._locate(head, site, f"located_at:{'prep' if 'prep' in kinds else 'beside'}")
+                self._locate(head, site, "located_at:prep" if prep else "located_at:beside")
+            if prep and head.kind in "ON" and phrase.noun_of_place is not None:
+                self._locate(head, phrase.noun_of_place, "located_at:part")
         self.governed = list(heads)
         self.previous = "site"
         if heads and heads[-1].kind in "ONM":

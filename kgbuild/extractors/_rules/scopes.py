@@ -150,7 +150,7 @@ class Forward:
                 if later.start > cue.end or later.kind == ",":
                     return False
         rule = rule_of(cue, words, "negation")
-        if self.mode == ABSENT and self.since == i and words[cue.start] not in ("no", "any"):
+        if self.mode == ABSENT and self.since == i and words[cue.start] not in ("no", "any", "nor"):
             self._open(PRESENT, "", i)  # "not without", "no resolution of"
             return True
         before = scopes[i - 1] if i else None
@@ -274,6 +274,11 @@ class Forward:
         return False
 
 
+def _explains(cues: Sequence[Item], k: int) -> bool:
+    """"is likely due to technique": the doubt is about the reason."""
+    return k + 1 < len(cues) and cues[k + 1].kind in ("suggest", "suggesthedge") and cues[k + 1].start == cues[k].end
+
+
 def _attributive(cues: Sequence[Item], k: int, words: Sequence[str]) -> bool:
     """"Resolved effusion": the participle stands before its noun."""
     cue = cues[k]
@@ -312,7 +317,7 @@ class Backward:
                 self._denied(i, cues, k, followed)
             else:
                 two_way = kind != "hedgepost" or words[cue.end - 1] in TWO_WAY
-                if two_way and followed and direct(cues, k, words):
+                if two_way and (followed and direct(cues, k, words) or _explains(cues, k)):
                     continue
                 if kind == "hedge" and (followed or cue.end - cue.start > 1) or words[cue.start] == "if":
                     continue

@@ -33,6 +33,7 @@ class Phrase:
     part: Item | None = None
     own_site: bool = False
     uncertain: bool = False
+    noun_of_place: Item | None = None  # the generic noun of a place: "angle" of "costophrenic angle"
 
 
 def read(chunk: Chunk, edges: list[Edge], node: Test = _never, every: Test = _never, shared: Test = _never) -> Phrase:
@@ -170,6 +171,8 @@ def _anatomy(
         for site in shared:
             edges.append((generic, MODIFY, site, "modify:generic"))
     phrase.sites = sites
+    if sites and groups[-1][-1].kind == "G":
+        phrase.noun_of_place = groups[-1][-1]
 
 
 __all__ = ["LOCATED", "MODIFY", "SUGGEST", "NOUNS", "Edge", "Phrase", "read"]

@@ -80,6 +80,13 @@ def _emit(items: list[Item], words: Sequence[str], start: int, end: int, kind: s
         items.append(Item(start, start + 1, "Q"))
         items.append(Item(start + 1, end, "neg"))
         return end
+    if kind == "prep" and end - start == 2 and lexicon.singles.get(words[start]) == "seen":
+        before = len(items)  # "seen in": read as two words, so that "cannot be seen in" is a denial
+        _emit(items, words, start, start + 1, "seen", lexicon)
+        if items[-1].kind == "negpost" or len(items) != before + 1:
+            items.append(Item(start + 1, end, "prep"))
+            return end
+        items.pop()
     if kind in _AFTER_NOT and items:
         back = len(items) - 1
         while back >= 0 and (items[back].kind in ("skip", "D", "be")):
