@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kgbuild.cli import ask, datasets, produce, score
+from kgbuild.cli import ask, datasets, imports, produce, score
 from kgbuild.cli.options import Command, guarded, interrupted
 
 app = typer.Typer(
@@ -51,6 +51,7 @@ _COMMANDS: tuple[tuple[str, Command], ...] = (
 )
 _GROUPS: tuple[tuple[str, tuple[tuple[str, Command], ...], str], ...] = (
     ("datasets", datasets.COMMANDS, "What can be read, and what of it is on disk."),
+    ("import", imports.COMMANDS, "Take in other people's annotations."),
     ("evaluate", score.COMMANDS, "Score annotations against a reference."),
 )
 

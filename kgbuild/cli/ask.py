@@ -99,11 +99,11 @@ def export(
         console.facts(plan_export(workspace, fmt, out, run_id=run, dataset=dataset))
         return
     with console.progress(quiet) as progress:
-        count = write(
+        counts = write(
             workspace, fmt, out, run_id=run, dataset=dataset, progress=progress, labels=labels, certainty=certainty
         )
     if not quiet:
-        console.say(f"{out}: {count:,} written")
+        console.say(f"{out}: " + ", ".join(f"{n:,} {what}" for what, n in counts.items() if n or what == "written"))
 
 
 def explain(

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from kgbuild import console
 from kgbuild.cli import options as o
-
-if TYPE_CHECKING:
-    from kgbuild.pipelines.stages import Summary
 
 Extractor = Annotated[str, typer.Option("--extractor", help="Who annotates.", metavar="NAME")]
 Linker = Annotated[str, typer.Option("--linker", help="Who links to concepts.", metavar="NAME")]
@@ -63,7 +60,7 @@ def generate(
             progress=progress,
             command=o.command_line(),
         )
-    return _report([summary], workspace, quiet, "link" if summary.complete else None)
+    return console.report([summary], workspace, quiet, "link" if summary.complete else None)
 
 
 def link(
@@ -98,7 +95,7 @@ def link(
             progress=progress,
             command=o.command_line(),
         )
-    return _report([summary], workspace, quiet, "load")
+    return console.report([summary], workspace, quiet, "load")
 
 
 def load(
@@ -124,7 +121,7 @@ def load(
         return 0
     with console.progress(quiet) as progress:
         summary = stages.load(workspace, run_ids=run or [], store=store, replace=replace, progress=progress)
-    return _report([summary], workspace, quiet, None)
+    return console.report([summary], workspace, quiet, None)
 
 
 def build(
@@ -171,7 +168,7 @@ def build(
             progress=progress,
             command=o.command_line(),
         )
-    return _report(summaries, workspace, quiet, None)
+    return console.report(summaries, workspace, quiet, None)
 
 
 def demo(
@@ -189,7 +186,7 @@ def demo(
 
     with console.progress(quiet) as progress:
         summaries = stages.build(resolve("examples"), directory, progress=progress, command=o.command_line())
-    code = _report(summaries, directory, quiet, None)
+    code = console.report(summaries, directory, quiet, None)
     if not quiet:
         console.say("\nkgbuild query graph-counts\n")
     counts = ask.query(directory, "graph-counts")
@@ -201,19 +198,3 @@ def demo(
     if not quiet:
         console.say(f"\nnext: kgbuild query --list -w {directory}; kgbuild explain examples:ex001 -w {directory}")
     return code
-
-
-def _report(summaries: list[Summary], workspace: Path, quiet: bool, next_command: str | None) -> int:
-    """Say what there is now; the exit code is 4 where studies were quarantined."""
-    failures = [failure for summary in summaries for failure in summary.failures]
-    if not quiet:
-        for summary in summaries:
-            console.say(f"{summary.stage}: {console.counted(summary.counts)}")
-            for run in summary.runs:
-                console.say(f"  run {run}" + ("" if summary.done_now else " (was there already)"))
-            if not summary.complete:
-                console.say("  other shards are still to be done")
-        console.failures(failures)
-        if next_command:
-            console.say(f"next: kgbuild {next_command} -w {workspace}")
-    return 4 if failures else 0
