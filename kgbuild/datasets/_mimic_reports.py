@@ -167,12 +167,10 @@ class ImageFiles:
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = tuple(folder for folder in folders if (folder / FILES).is_dir())
 
-    def study_folders(self) -> list[array[int]]:
-        """For each folder the numbers of the studies that have one of their own, from one listing a patient."""
-        return [
-            array("L", sorted(int(e.name[1:]) for p in patients(folder) for e in _entries(p) if _STUDY.fullmatch(e.name)))
-            for folder in self.folders
-        ]
+    def study_folders(self) -> array[int]:
+        """Numbers of the studies that have a folder of their own in any of the folders: one listing a patient."""
+        entries = (entry for folder in self.folders for patient in patients(folder) for entry in _entries(patient))
+        return array("L", sorted({int(entry.name[1:]) for entry in entries if _STUDY.fullmatch(entry.name)}))
 
     def paths(self, subject: int, study: int) -> dict[str, str]:
         """Image id → path relative to the folder that it lies under; the first folder and JPEG go before others."""

@@ -106,7 +106,7 @@ class Mimic:
                 data = read_bytes(self.layout.tables[role])
                 digest.update(f"{role}\0{len(data)}\0".encode())
                 digest.update(data)
-        for column in (*self.reports.sizes(), *self.image_files.study_folders()):
+        for column in (*self.reports.sizes(), self.image_files.study_folders()):
             digest.update(f"{len(column)}\0".encode())
             for start in range(0, len(column), _BLOCK):
                 digest.update(",".join(map(str, column[start : start + _BLOCK])).encode())
