@@ -11,19 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kgbuild.datasets import _mimic_tables as tables
+from kgbuild.datasets._mimic_images import count_images, merge, no_images, typed
+from kgbuild.datasets._mimic_rows import contradictions, numbers, well_formed
 from kgbuild.domain import Failure
 
 if TYPE_CHECKING:
     import polars as pl
 
-_SUBJECT = r"^1[0-9]{7}$"
-_STUDY = r"^5[0-9]{7}$"
-_DICOM = r"^[0-9a-f]{8}(-[0-9a-f]{8}){4}$"
-_SHAPES = {
-    "subject_id": (_SUBJECT, "8 digits starting with 1"),
-    "study_id": (_STUDY, "8 digits starting with 5"),
-    "dicom_id": (_DICOM, "five groups of 8 hexadecimal digits"),
-}
+_IMAGE_TABLES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("records", (), tables.RECORDS),
+    ("metadata", ("ViewPosition", "Rows", "Columns", "StudyDate"), tables.METADATA),
+    ("split", ("split",), tables.SPLIT),
+)
 
 
 class Index(NamedTuple):
@@ -47,22 +46,21 @@ def read_index(files: dict[str, Path]) -> Index:
     failures: list[Failure] = []
     rows: dict[str, int] = {}
     studies, copies = _studies(files["studies"], failures, rows)
-    found = [
-        _image_table(files[role], columns, published, failures, rows, role)
-        for role, columns, published in (
-            ("records", (), tables.RECORDS),
-            ("metadata", ("ViewPosition", "Rows", "Columns", "StudyDate"), tables.METADATA),
-            ("split", ("split",), tables.SPLIT),
-        )
-        if role in files
-    ]
-    counts = {"repeated study rows": copies}
-    images = _images(found, failures, counts).join(studies, on="study", how="left", suffix="_listed")
+    counts = {"repeated study rows": copies, "repeated image rows": 0}
+    images = no_images()
+    for role, columns, published in _IMAGE_TABLES:
+        if role in files:
+            ids = ("dicom_id", "subject_id", "study_id")
+            frame = tables.read_table(files[role], ids, columns, published)
+            rows[role] = frame.height
+            frame = well_formed(frame, files[role], ids, failures)
+            images = merge(images, numbers(frame, files[role], *frame.columns[1:]), failures, counts)
+    images = typed(images).join(studies, on="study", how="left", suffix="_listed")
     counts["images of no listed study"] = images["subject_listed"].null_count()
     strangers = images.filter(pl.col("subject") != pl.col("subject_listed"))
-    failures += _failures(strangers, "its patient is another than in the study list; the image is left out")
+    failures += contradictions(strangers, "its patient is another than in the study list; the image is left out")
     images = images.filter(pl.col("subject") == pl.col("subject_listed")).sort("subject", "study", "dicom")
-    _count_images(images, counts)
+    count_images(images, counts)
     summary = images.group_by("study").agg(
         pl.len().cast(pl.Int32).alias("n_images"),
         pl.when(pl.col("split").n_unique() == 1).then(pl.col("split").first()).alias("split"),
@@ -86,105 +84,18 @@ def _studies(path: Path, failures: list[Failure], rows: dict[str, int]) -> tuple
 
     frame = tables.read_table(path, ("subject_id", "study_id"), ("path",), tables.STUDIES)
     rows["studies"] = frame.height
-    frame = _well_formed(frame, path, ("subject_id", "study_id"), failures)
+    frame = well_formed(frame, path, ("subject_id", "study_id"), failures)
     if "path" in frame.columns:
         subject, study = pl.col("subject_id"), pl.col("study_id")
         expected = pl.format("files/p{}/p{}/s{}.txt", subject.str.slice(0, 2), subject, study)
         fits = (pl.col("path") == expected).fill_null(False)
-        failures += _failures(_numbers(frame.filter(~fits), path), "its path is not files/pNN/p<subject>/s<study>.txt")
+        failures += contradictions(
+            numbers(frame.filter(~fits), path), "its path is not files/pNN/p<subject>/s<study>.txt"
+        )
         frame = frame.filter(fits)
-    every = _numbers(frame, path)
+    every = numbers(frame, path)
     once = every.unique(["subject", "study"], keep="first", maintain_order=True)
     first = once.unique("study", keep="first", maintain_order=True)
     others = once.join(first, on=["subject", "study"], how="anti")
-    failures += _failures(others, "listed before with another patient, which stands")
+    failures += contradictions(others, "listed before with another patient, which stands")
     return first.select("subject", "study"), every.height - once.height
-
-
-def _image_table(
-    path: Path,
-    columns: tuple[str, ...],
-    published: tuple[str, ...],
-    failures: list[Failure],
-    rows: dict[str, int],
-    role: str,
-) -> pl.DataFrame:
-    """One table of images; ``columns`` that it lacks are null."""
-    ids = ("dicom_id", "subject_id", "study_id")
-    frame = tables.read_table(path, ids, columns, published)
-    rows[role] = frame.height
-    frame = _well_formed(frame, path, ids, failures)
-    return _numbers(frame, path, "dicom_id", *(name for name in columns if name in frame.columns))
-
-
-def _images(found: list[pl.DataFrame], failures: list[Failure], counts: dict[str, int]) -> pl.DataFrame:
-    """Every image that one of the tables names, once, with what each of them says of it."""
-    import polars as pl
-
-    keys = {"dicom_id": pl.String, "subject": pl.Int32, "study": pl.Int32, "line": pl.UInt32, "file": pl.String}
-    named = pl.concat([pl.DataFrame(schema=keys), *(frame.select(list(keys)) for frame in found)])
-    images = named.unique("dicom_id", keep="first", maintain_order=True)
-    ids = ["dicom_id", "subject", "study"]
-    others = named.join(images, on=ids, how="anti")
-    failures += _failures(others, "its image belongs already to another study or patient, which keeps it")
-    counts["repeated image rows"] = sum(frame.height - frame.unique(ids).height for frame in found)
-    for frame in found:
-        extra = [name for name in frame.columns if name not in keys]
-        if extra:
-            values = frame.unique(ids, keep="first", maintain_order=True).select(*ids, *extra)
-            images = images.join(values, on=ids, how="left")
-    for name in ("ViewPosition", "Rows", "Columns", "StudyDate", "split"):
-        if name not in images.columns:
-            images = images.with_columns(pl.lit(None, pl.String).alias(name))
-    text = {name: pl.col(name).str.strip_chars() for name in ("ViewPosition", "StudyDate", "split")}
-    return images.select(
-        pl.col("dicom_id").alias("dicom"),
-        "subject",
-        "study",
-        "line",
-        "file",
-        pl.when(text["ViewPosition"] != "").then(text["ViewPosition"]).alias("view"),
-        pl.col("Rows").cast(pl.Int32, strict=False).alias("rows"),
-        pl.col("Columns").cast(pl.Int32, strict=False).alias("columns"),
-        text["StudyDate"].str.to_date("%Y%m%d", strict=False).alias("date"),
-        (text["StudyDate"].str.len_chars() > 0).fill_null(False).alias("dated"),
-        pl.when(text["split"] != "").then(text["split"]).alias("split"),
-    )
-
-
-def _count_images(images: pl.DataFrame, counts: dict[str, int]) -> None:
-    import polars as pl
-
-    of_study = images.group_by("study").agg(pl.col("split").n_unique(), pl.col("date").drop_nulls().n_unique())
-    counts |= {
-        "images listed": images.height,
-        "images without view": images["view"].null_count(),
-        "images with an unreadable date": images.filter(pl.col("dated") & pl.col("date").is_null()).height,
-        "studies whose images have several dates": of_study.filter(pl.col("date") > 1).height,
-        "studies whose images disagree on the split": of_study.filter(pl.col("split") > 1).height,
-    }
-
-
-def _well_formed(frame: pl.DataFrame, path: Path, ids: tuple[str, ...], failures: list[Failure]) -> pl.DataFrame:
-    """The rows whose ids have the right shape; the others become failures under the file's name."""
-    import polars as pl
-
-    for name in ids:
-        shape, words = _SHAPES[name]
-        fits = pl.col(name).str.contains(shape).fill_null(False)
-        bad = frame.filter(~fits)["line"].to_list()
-        failures += [Failure(path.name, "read", f"{name} is not {words}", f"{path.name} line {n}") for n in bad]
-        frame = frame.filter(fits)
-    return frame
-
-
-def _numbers(frame: pl.DataFrame, path: Path, *keep: str) -> pl.DataFrame:
-    import polars as pl
-
-    subject, study = (pl.col(f"{name}_id").cast(pl.Int32).alias(name) for name in ("subject", "study"))
-    return frame.select(subject, study, "line", pl.lit(path.name).alias("file"), *keep)
-
-
-def _failures(rows: pl.DataFrame, reason: str) -> list[Failure]:
-    found = rows.select("study", "file", "line").iter_rows()
-    return [Failure(f"s{study}", "read", reason, f"{file} line {line}") for study, file, line in found]
