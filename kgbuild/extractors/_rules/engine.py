@@ -9,14 +9,15 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from kgbuild.domain import Entity, Relation
-from kgbuild.extractors._rules import chunking, relations, scopes, sentences, structure, tagging
+from kgbuild.extractors._rules import chunking, cues, relations, scopes, sentences, structure, tagging
+from kgbuild.extractors._rules.chunks import Chunk
 from kgbuild.extractors._rules.lexicon import Lexicon, load
 from kgbuild.labels import EntityType, Presence, RelationType
 
 _PRESENCE = {
-    scopes.PRESENT: Presence.PRESENT,
-    scopes.UNCERTAIN: Presence.UNCERTAIN,
-    scopes.ABSENT: Presence.ABSENT,
+    cues.PRESENT: Presence.PRESENT,
+    cues.UNCERTAIN: Presence.UNCERTAIN,
+    cues.ABSENT: Presence.ABSENT,
 }
 _TYPES = {kind.value: kind for kind in RelationType}
 _CLASS = {
@@ -111,18 +112,16 @@ def read_sentence(tokens: Sequence[str], lexicon: Lexicon) -> Reading:
     phrases = []
     rows: list[tuple[tagging.Item, str, str]] = []
     for piece, scope in zip(chunks, readings, strict=True):
-        if scope.presence == scopes.NOTHING or _is_title(piece, words):
+        if scope.presence == cues.NOTHING or _is_title(piece, words):
             continue
         phrase = structure.read(piece, edges, node, every, shared)
-        phrase.uncertain = scope.presence == scopes.UNCERTAIN
+        phrase.uncertain = scope.presence == cues.UNCERTAIN
         phrases.append(phrase)
         rows.extend((item, scope.presence, scope.rule) for group in piece.groups for item in group)
-    walk = relations.Walk(words, lexicon, edges)
-    walk.run(phrases)
-    return _number(rows, relations.finish(edges))
+    return _number(rows, relations.relate(phrases, words, lexicon, edges))
 
 
-def _is_header(chunks: Sequence[chunking.Chunk], items: Sequence[tagging.Item]) -> bool:
+def _is_header(chunks: Sequence[Chunk], items: Sequence[tagging.Item]) -> bool:
     """"Chest .", "Right knee :": a title, no statement."""
     return (
         len(chunks) == 1
@@ -133,7 +132,7 @@ def _is_header(chunks: Sequence[chunking.Chunk], items: Sequence[tagging.Item]) 
     )
 
 
-def _is_title(piece: chunking.Chunk, words: Sequence[str]) -> bool:
+def _is_title(piece: Chunk, words: Sequence[str]) -> bool:
     """"Chest :" before the statement."""
     return piece.start == 0 and words[: piece.end + 1] == ["chest", ":"]
 

@@ -53,6 +53,7 @@ class Lexicon:
         multis: first word to second word to (words, kind), longest first.
         suffixes: ending to kind, longest first.
         traits: name of a set of words to the words (``size``, ``lung``, …), for rules that need one.
+        contextual: entity words whose kind depends on their neighbours.
         heads: words of six letters and more by length, for the spelling fallback.
     """
 
@@ -60,6 +61,7 @@ class Lexicon:
     multis: dict[str, dict[str, list[tuple[tuple[str, ...], str]]]] = field(default_factory=dict)
     suffixes: list[tuple[str, str]] = field(default_factory=list)
     traits: dict[str, frozenset[str]] = field(default_factory=dict)
+    contextual: frozenset[str] = frozenset()
     heads: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -119,6 +121,7 @@ def build(entries: Iterable[tuple[str, str, str]]) -> Lexicon:
             options.sort(key=lambda option: -len(option[0]))
     lexicon.suffixes.sort(key=lambda pair: (-len(pair[0]), pair[0]))
     lexicon.traits = {name: frozenset(words) for name, words in traits.items()}
+    lexicon.contextual = lexicon.traits.get("contextual", frozenset()) | lexicon.traits.get("carrier", frozenset())
     for word in sorted(lexicon.singles):
         if len(word) >= 6 and lexicon.singles[word] in "AJOMQKDEGS" and word.isalpha():
             lexicon.heads.setdefault(word[0], []).append(word)

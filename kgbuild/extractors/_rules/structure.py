@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from kgbuild.extractors._rules.chunking import ADJECTIVES, NOUNS, Chunk
-from kgbuild.extractors._rules.tagging import Item
+from kgbuild.extractors._rules.chunks import Chunk
+from kgbuild.extractors._rules.tagging import ADJECTIVES, Item
 
 LOCATED, MODIFY, SUGGEST = "located_at", "modify", "suggestive_of"
 Edge = tuple[Item, str, Item, str]
@@ -167,12 +167,8 @@ def _anatomy(
                 edges.append((site, MODIFY, head, "modify:organ"))
         sites = [site for site in sites if site.kind != "J" or site is head]
     for generic in generics:
-        shared = sites if noun_group else [s for s in sites if True]
-        for site in shared:
+        for site in sites:
             edges.append((generic, MODIFY, site, "modify:generic"))
     phrase.sites = sites
     if sites and groups[-1][-1].kind == "G":
         phrase.noun_of_place = groups[-1][-1]
-
-
-__all__ = ["LOCATED", "MODIFY", "SUGGEST", "NOUNS", "Edge", "Phrase", "read"]

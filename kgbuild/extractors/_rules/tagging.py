@@ -14,6 +14,9 @@ from kgbuild.extractors._rules.lexicon import Lexicon
 
 ENTITY = frozenset("AJGSLONMQKDETXBI")
 ANATOMY = frozenset("AJGSL")
+NOUNS = frozenset("OEN")
+ADJECTIVES = frozenset("MQKDI")
+TRANSPARENT = frozenset({"skip", "pseudo"})
 _PUNCTUATION = frozenset(",;:.!?()-/")
 _NOT = frozenset({"not", "never", "cannot", "nowhere", "isn't", "aren't", "wasn't", "weren't", "hasn't", "haven't", "didn't"})
 _AFTER_NOT = {"seen": "negpost", "seenadj": "negpost", "negpost": "negpostnot", "neg2": "negpostnot"}

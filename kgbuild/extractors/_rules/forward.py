@@ -1,0 +1,229 @@
+"""The left-to-right pass over a sentence: scopes that cues open before what they deny, doubt or advise.
+
+A scope runs over a list and ends at a new clause, or at a phrase that makes a claim of its own: "no pneumothorax, small
+left effusion". A hedge inside a denial does not weaken it; a second denial lifts the first ("not free of").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kgbuild.extractors._rules.chunks import Chunk
+from kgbuild.extractors._rules.cues import (
+    ABSENT,
+    BREAKS,
+    HEDGE,
+    JOIN,
+    NEG,
+    NOTHING,
+    PRESENT,
+    TWO_WAY,
+    UNCERTAIN,
+    VERBS,
+    Scope,
+    attributive,
+    direct,
+    rule_of,
+)
+from kgbuild.extractors._rules.lexicon import Lexicon
+from kgbuild.extractors._rules.tagging import Item
+
+
+class Forward:
+    """The left-to-right pass: ``mode`` is what holds for the next chunk."""
+
+    def __init__(
+        self, chunks: Sequence[Chunk], trailing: Sequence[Item], words: Sequence[str], lexicon: Lexicon
+    ) -> None:
+        self.chunks = chunks
+        self.trailing = trailing
+        self.words = words
+        self.size = lexicon.traits["size"]
+        self.counted = lexicon.traits["counted"]
+        self.mode = PRESENT
+        self.rule = ""
+        self.since = 0  # chunk before which the scope opened
+        self.verb = False  # a verb has closed the clause that the scope opened in
+
+    def run(self, scopes: list[Scope]) -> None:
+        """Fill in the scopes."""
+        for i, piece in enumerate(self.chunks):
+            joined, fresh = self._cues(i, piece.cues, scopes)
+            if self.mode in (ABSENT, UNCERTAIN) and self.since < i and not fresh:
+                if (joined and self._own_claim(i)) or (piece.link and self._run_on(i)):
+                    self.mode = PRESENT
+            scope = scopes[i]
+            scope.presence = self.mode
+            scope.rule = self.rule if self.mode != PRESENT else ""
+            scope.own = fresh
+
+    def _open(self, mode: str, rule: str, i: int) -> None:
+        self.mode, self.rule, self.since, self.verb = mode, rule, i, False
+
+    def _cues(self, i: int, cues: Sequence[Item], scopes: Sequence[Scope]) -> tuple[bool, bool]:
+        """Read the cues before chunk ``i``: (joined to the chunk before, a scope opened or ended here)."""
+        joined = fresh = False
+        words = self.words
+        for k, cue in enumerate(cues):
+            kind = cue.kind
+            if kind in BREAKS:
+                if self.mode != NOTHING or kind != "(":
+                    self.mode, fresh = PRESENT, True
+            elif kind in JOIN:
+                joined = True
+            elif kind in NEG:
+                joined = joined or words[cue.start] == "nor"
+                fresh = self._deny(i, cues, k, joined, scopes) or fresh
+            elif kind == "negpost":
+                if attributive(cues, k, words) and (i == 0 or "prep" in [c.kind for c in cues[:k]]):
+                    self._open(ABSENT, rule_of(cue, words, "negation"), i)
+                    fresh = True
+            elif kind == "versus" and self.chunks[i].groups[0][0].kind == "X":
+                continue
+            elif kind in HEDGE or kind == "hedgepost":
+                fresh = self._doubt(i, cues, k, joined, fresh) or fresh
+            elif kind == "advice":
+                if not (self.mode == ABSENT and self.since == i):
+                    self._open(NOTHING, rule_of(cue, words, "advice"), i)
+                    fresh = True
+            elif self.since < i and self.mode in (ABSENT, UNCERTAIN):
+                self._wear(i, cue)
+            if kind in VERBS and self.since < i:
+                self.verb = True
+        return joined, fresh
+
+    def _deny(self, i: int, cues: Sequence[Item], k: int, joined: bool, scopes: Sequence[Scope]) -> bool:
+        cue = cues[k]
+        words = self.words
+        if cue.kind == "neg2" and not direct(cues, k, words):
+            return False
+        if self.mode == NOTHING and not joined:
+            return False
+        for later in () if words[cue.start] in ("neither", "nor") else cues[k + 1 :]:
+            # "not surprisingly, …", "no prior film, and …": the denial has ended before the chunk
+            if later.kind in JOIN and later.kind != "-" and words[later.start - 1] not in ("xxxx", "___"):
+                if later.start > cue.end or later.kind == ",":
+                    return False
+        rule = rule_of(cue, words, "negation")
+        if self.mode == ABSENT and self.since == i and words[cue.start] not in ("no", "any", "nor"):
+            self._open(PRESENT, "", i)  # "not without", "no resolution of"
+            return True
+        before = scopes[i - 1] if i else None
+        if before is not None and k == 0 and before.presence == ABSENT and self.chunks[i - 1].end == cue.start:
+            if words[cue.end - 1] in ("of", "from") and before.own:  # "not clear of"
+                self._open(PRESENT, "", i)
+                return True
+        self._open(ABSENT, rule, i)
+        return True
+
+    def _doubt(self, i: int, cues: Sequence[Item], k: int, joined: bool, fresh: bool) -> bool:
+        cue = cues[k]
+        words = self.words
+        if cue.kind == "hedgepost" and words[cue.end - 1] not in TWO_WAY and k > 0:
+            return False
+        if not direct(cues, k, words) and words[cue.start : cue.end] != ["if", "anything"]:
+            return False
+        if self.mode == NOTHING:
+            return False
+        if self.mode == ABSENT:
+            if self.since == i:
+                return False
+            if not (joined or fresh or cue.kind == "versus" or self.verb):
+                return False
+        self._open(UNCERTAIN, rule_of(cue, words, "hedge"), i)
+        return True
+
+    def _wear(self, i: int, cue: Item) -> None:
+        """Cues that end a scope without being a new clause."""
+        kind = cue.kind
+        nouns = any(piece.nouns or piece.adjective for piece in self.chunks[self.since : i])
+        if kind == "with":
+            if self.mode == ABSENT or cue.end - cue.start == 1:
+                self.mode = PRESENT
+        elif kind in ("from", "show"):
+            if nouns and self.words[cue.start] not in ("to", "as", "by"):
+                self.mode = PRESENT
+        elif kind == "suggest":
+            if self.mode == UNCERTAIN or self.verb:
+                self.mode = PRESENT
+        elif kind == "prep":
+            head = self.chunks[i - 1].nouns[-1:]
+            if head and head[0].kind == "N":  # "no change in the effusion" denies the change only
+                self.mode = PRESENT
+            elif self.chunks[i].groups[-1][-1].kind == "E" and head and head[0].kind != "E":
+                self.mode = PRESENT  # "no kinking of the catheter"
+
+    # -- lists --------------------------------------------------------------------------------------------------
+
+    def _own_claim(self, i: int) -> bool:
+        """Whether the next item of a list is a claim of its own, so that the scope ends before it."""
+        chunks, words = self.chunks, self.words
+        piece = chunks[i]
+        joins = [words[cue.start] for cue in piece.cues if cue.kind in JOIN]
+        first = piece.groups[0][0]
+        if "or" in joins or "nor" in joins:
+            return not piece.nouns and self._subject(i)
+        goes_on = self._list_goes_on(i)
+        if self.verb and not goes_on:
+            return True
+        if not piece.nouns and (piece.anatomy or first.kind in "QK"):
+            return not goes_on or self._subject(i)
+        if self.rule == "negation:not" and not goes_on:
+            return True
+        if first.kind == "E" and "and" not in joins:
+            before = chunks[i - 1].nouns[-1:]
+            return not (before and before[0].kind == "E")
+        if goes_on:
+            return False
+        if "," in joins and "and" in joins and self._seen(i):
+            return True
+        if self._predicated(i) and ("," in joins or first.kind in "SE"):
+            return True
+        if self.mode == UNCERTAIN and self.counted & set(self.rule[6:].split("-")):
+            return False
+        if self.mode == UNCERTAIN and joins == [","]:
+            return not self._list_goes_on(i, ("and",)) or words[first.start] in self.size
+        if words[first.start] in self.size or first.kind in "XQK":
+            return True
+        return first.kind == "S" and joins[-1:] in ([","], ["-"])
+
+    def _run_on(self, i: int) -> bool:
+        """A phrase put beside the one in scope without any cue: a new statement where it is a whole phrase."""
+        piece = self.chunks[i]
+        if piece.link == "p" and not piece.nouns:
+            return piece.groups[0][0].kind == "Q" and self.since < i - 1 and not self.chunks[i - 1].nouns
+        return bool(piece.nouns) and piece.groups[0][0].kind in "MSQK"
+
+    def _subject(self, i: int) -> bool:
+        """An anatomy chunk followed by a predicate."""
+        if i + 1 >= len(self.chunks):
+            return False
+        after = self.chunks[i + 1]
+        return after.link == "p" or any(cue.kind in ("be", "show") for cue in after.cues)
+
+    def _seen(self, i: int) -> bool:
+        """"…, and an opacity is seen": a verb follows directly."""
+        after = self.chunks[i + 1].cues if i + 1 < len(self.chunks) else self.trailing
+        return bool(after) and after[0].kind in ("be", "seen")
+
+    def _predicated(self, i: int) -> bool:
+        """A verb that says something of chunk ``i`` follows, past the places given after it."""
+        for piece in self.chunks[i + 1 :]:
+            kinds = {cue.kind for cue in piece.cues}
+            if piece.link == "p" or "be" in kinds:
+                return bool(piece.adjective) and not piece.nouns
+            if kinds & {"hedgepost", "negpost", "negpostnot", "show"}:
+                return True
+            if kinds - {"prep", "andor"} or piece.nouns:
+                return False
+        return any(cue.kind in ("hedgepost", "negpostnot") for cue in self.trailing)
+
+    def _list_goes_on(self, i: int, joiners: tuple[str, ...] = ("or", "nor")) -> bool:
+        """Whether an "or" joins a later item of the same list."""
+        for piece in self.chunks[i + 1 :]:
+            kinds = {cue.kind for cue in piece.cues}
+            if kinds & (BREAKS | NEG | {"be", "show", "with", "from"}):
+                return False
+            if any(self.words[cue.start] in joiners for cue in piece.cues):
+                return True
+        return False

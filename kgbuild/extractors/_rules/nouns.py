@@ -1,0 +1,142 @@
+"""Rules for a phrase with an observation noun: what it is suggested by, where it is, what it is part of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kgbuild.extractors._rules.structure import LOCATED, MODIFY, SUGGEST, Phrase
+from kgbuild.extractors._rules.tagging import Item
+from kgbuild.extractors._rules.walk import HEDGES, SITES, Walk, denied, joined
+
+_OTHER_CLAUSE = frozenset({"andor", "break", "versus", "show"})
+_TOPIC_ENDS = frozenset({"break", ";", "show"})
+_DIRECT = HEDGES | {"neg", "neg2", "be"}
+
+
+def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
+    """Relations of the phrase, and what it leaves for later ones."""
+    head = phrase.heads[-1]
+    if head.kind == "T":
+        _part(walk, head)
+        return
+    listed = joined(kinds)
+    source: list[Item] = []
+    if _suggested(walk, phrase, kinds, head, listed):
+        source = walk.reason if walk.inherits else []
+    elif walk.role == "noun" and walk.observed and not phrase.chunk.link and "prep" in kinds and "neg" not in kinds:
+        _of(walk, phrase, head)
+    placed = _place(walk, phrase, head, kinds, listed)
+    if not placed and not phrase.own_site and head.kind != "E":
+        _inherit(walk, phrase, head, source)
+    if listed and walk.role == "noun":
+        walk.observed = [*walk.observed, head]
+        if not walk.subject_is_site:
+            walk.subject = [*walk.subject, head]
+    else:
+        walk.observed = [head]
+        if not (walk.subject_is_site and "break" not in kinds and ("show" in kinds or "seen" in kinds)):
+            walk.subject = [head]
+    if head.kind == "E":
+        if phrase.part is not None and "with" in kinds and walk.device is not None:
+            walk.observed = [walk.device, head]  # "port with catheter tip in the atrium"
+        walk.device = head
+    elif phrase.own_site and not phrase.uncertain:
+        walk.anchor = head
+    if phrase.part is not None:
+        walk.tip = phrase.part
+    walk.role = "noun"
+    walk.governed = []
+
+
+def _part(walk: Walk, head: Item) -> None:
+    """"its tip in the SVC": the tip modifies the device, and the device is at the place."""
+    if walk.device is not None:
+        walk.edges.append((head, MODIFY, walk.device, "modify:part"))
+        walk.observed = [walk.device]
+    else:
+        walk.observed = [head]
+        walk.subject = [head]
+    walk.tip = head
+    walk.role = "noun"
+
+
+def _suggested(walk: Walk, phrase: Phrase, kinds: Sequence[str], head: Item, listed: bool) -> bool:
+    """suggestive_of from what stands before: by a cue, an apposition, or the list it goes on."""
+    source: list[Item] = []
+    rule = ""
+    observed = walk.observed
+    if "suggest" in kinds or "suggesthedge" in kinds:
+        source, rule = observed, "suggestive_of:cue"
+    elif listed and walk.reason and "neg" not in kinds:
+        source, rule = walk.reason, "suggestive_of:list"
+    elif observed and kinds:
+        if "hedge" in kinds or "hedge2" in kinds:
+            if kinds[0] == "," and not _OTHER_CLAUSE.intersection(kinds) and _apposed(walk, phrase):
+                source, rule = observed, "suggestive_of:apposition"
+            elif walk.role in ("noun", "site") and (kinds[0] in HEDGES or kinds[0] == "be"):
+                source, rule = observed, "suggestive_of:hedge"
+        elif phrase.chunk.gap and list(kinds) == [","]:
+            source, rule = observed, "suggestive_of:gap"
+        elif "show" in kinds and walk.word_before(phrase) == "post":
+            source, rule = observed, "suggestive_of:post"
+    if not source or head in source:
+        walk.reason = []
+        return False
+    walk.add(source, SUGGEST, [head], rule)
+    walk.inherits = rule not in ("suggestive_of:gap", "suggestive_of:post")
+    walk.reason = source
+    return True
+
+
+def _apposed(walk: Walk, phrase: Phrase) -> bool:
+    return any(cue.kind in HEDGES and walk.has(cue, "apposed") for cue in phrase.chunk.cues)
+
+
+def _of(walk: Walk, phrase: Phrase, head: Item) -> None:
+    """"increase in the effusion": the first narrows the second; "changes of surgery": the second is the reason."""
+    within = walk.words[phrase.chunk.cues[-1].start] in ("of", "in")
+    for item in walk.observed:
+        if walk.has(item, "effect") and "no" not in walk.words[max(0, item.start - 3) : item.start]:
+            walk.edges.append((item, SUGGEST, head, "suggestive_of:effect"))
+        elif within and item.kind in "NO":
+            walk.edges.append((item, MODIFY, head, "modify:of-phrase"))
+
+
+def _place(walk: Walk, phrase: Phrase, head: Item, kinds: Sequence[str], listed: bool) -> bool:
+    """Sites that stand elsewhere in the sentence; whether there was one."""
+    cues = phrase.chunk.cues
+    if walk.waiting:
+        fronted, walk.waiting = walk.waiting, []
+        if not (cues and walk.words[cues[-1].start] in ("with", "without")):
+            walk.add([head], LOCATED, fronted, "located_at:fronted")
+            return True
+    if listed and walk.observed and walk.has(head, "samesite"):
+        walk.add([head], LOCATED, walk.sites_of(walk.observed[-1]), "located_at:same")
+        return True
+    deny = denied(kinds)
+    if deny:
+        if walk.role == "predicate" and len(cues) == 1 and walk.targets and walk.targets[0].kind in SITES:
+            if walk.word_before(phrase) in ("of", "from"):
+                walk.topic = walk.targets  # "pleural spaces are free of fluid"
+        walk.topical = bool(walk.topic) and not _TOPIC_ENDS.intersection(kinds)
+    elif not listed:
+        walk.topical = False
+    if head.kind == "E" or (phrase.own_site and not all(walk.has(site, "shared") for site in phrase.sites)):
+        return False
+    if walk.role == "site" and walk.subject_is_site and kinds:
+        if "show" in kinds or "seen" in kinds or _DIRECT.issuperset(kinds):
+            walk.add([head], LOCATED, walk.subject, "located_at:subject")
+            return True
+    if walk.topical and (deny or (listed and walk.role == "noun")):
+        walk.add([head], LOCATED, walk.topic, "located_at:topic")
+        return True
+    return False
+
+
+def _inherit(walk: Walk, phrase: Phrase, head: Item, source: Sequence[Item]) -> None:
+    """What an observation suggests, or leaves possible, is where that observation is."""
+    if not source and phrase.uncertain and walk.anchor is not None:
+        source = [walk.anchor]
+    for item in source:
+        sites = [site for site in walk.sites_of(item) if not walk.has(site, "fixed")]
+        walk.add([head], LOCATED, sites, "located_at:inferred")

@@ -1,0 +1,49 @@
+"""Rules for adjectives without a noun ("are clear", ", unchanged", "greater than") and for measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kgbuild.extractors._rules.structure import LOCATED, MODIFY, Phrase
+from kgbuild.extractors._rules.tagging import Item
+from kgbuild.extractors._rules.walk import SITES, Walk, joined
+
+_ASIDE = frozenset({",", "(", "break", "-", "from", "with"})
+
+
+def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
+    """What the adjectives are said of: the subject, what the predicate before was said of, or what stands nearest."""
+    walk.waiting = []
+    if phrase.heads[0].kind == "X":
+        _measure(walk, phrase.heads[0])
+        return
+    targets = walk.subject
+    link = phrase.chunk.link
+    if walk.role == "predicate" and walk.targets and (not kinds or "break" in kinds or joined(kinds)):
+        targets = walk.targets
+    elif link != "p" and "be" not in kinds and "seen" not in kinds and kinds and kinds[0] in _ASIDE:
+        if walk.role == "noun" or (walk.role == "site" and walk.governed):
+            targets = walk.governed or walk.observed
+    if len(targets) == 1 and targets[0].kind == "S" and walk.backup and walk.has(phrase.heads[-1], "compare"):
+        targets = walk.subject = walk.observed = walk.backup  # "left greater than right"
+    rule = f"predicate:{'be' if 'be' in kinds else link or 'apposition'}"
+    for head in phrase.heads:
+        for target in targets:
+            if target.kind in SITES:
+                walk.edges.append((head, LOCATED, target, f"located_at:{rule}"))
+            elif target.kind not in "MKQD":
+                walk.edges.append((head, MODIFY, target, f"modify:{rule}"))
+    walk.targets = targets
+    if not targets:
+        walk.subject = list(phrase.heads)
+    if not targets or targets[0].kind in SITES:
+        walk.observed = list(phrase.heads)
+    walk.role = "predicate"
+
+
+def _measure(walk: Walk, measure: Item) -> None:
+    """"5 cm above the carina", "measuring 2 cm": of the tip, else of the last observation."""
+    target = walk.tip or (walk.observed[-1] if walk.observed else None)
+    if target is not None:
+        walk.edges.append((measure, MODIFY, target, "modify:measure"))
+    walk.role = "noun" if walk.observed else "predicate"

@@ -1,0 +1,131 @@
+"""Cut a run of entities into phrases, and lend the noun of one phrase to another over a conjunction.
+
+"heart normal" is a subject and what is said of it, "changes thoracic spine" a finding and its place, though no word
+stands between. "hilar and mediastinal contours", "acute or active disease": the first phrase lacks its noun, and its
+words join the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kgbuild.extractors._rules.chunks import Chunk
+from kgbuild.extractors._rules.tagging import ADJECTIVES, ANATOMY, NOUNS, Item
+
+_LIST = frozenset({"andor", ",", "/", "-"})
+_OPENS = frozenset({"neg", "show", "break", "prep", "with"})
+
+
+def split_run(run: list[Item], words: Sequence[str]) -> list[tuple[list[Item], str]]:
+    """Phrases of a run, each with the link to the one before (see ``Chunk.link``)."""
+    if len(run) == 1:
+        return [(run, "")]
+    out: list[tuple[list[Item], str]] = []
+    part: list[Item] = []
+    how = ""
+    noun = place = False
+    for i, item in enumerate(run):
+        kind = item.kind
+        cut = _cut(run, i, part, noun, place, words) if part else ""
+        if cut:
+            out.append((part, how))
+            part, how = [], cut
+            noun = place = False
+        part.append(item)
+        noun = noun or kind in NOUNS or kind == "T"
+        place = place or kind in ANATOMY
+    out.append((part, how))
+    return out
+
+
+def _cut(run: list[Item], i: int, part: list[Item], noun: bool, place: bool, words: Sequence[str]) -> str:
+    """Link with which a new phrase starts at ``i``; empty where the phrase goes on."""
+    kind, last = run[i].kind, part[-1].kind
+    if kind in ANATOMY:
+        if noun or (kind in "AJ" and last == "Q" and place):
+            return "j"
+        # "clear bilaterally"
+        return "j" if kind == "S" and last in ADJECTIVES and words[run[i].start].endswith("ly") else ""
+    if kind in ADJECTIVES:
+        if last == "B":
+            return ""
+        ahead = _noun_ahead(run, i)
+        if noun:
+            return "j" if ahead else "p"
+        if not ahead and place and last in ANATOMY:
+            described = kind == "Q" or any(other.kind in ADJECTIVES for other in part)
+            return "p" if described or not any(other.kind in ANATOMY for other in run[i:]) else ""
+        return ""
+    return "p" if kind == "X" and (noun or place) else ""
+
+
+def _noun_ahead(run: Sequence[Item], i: int) -> bool:
+    for item in run[i : i + 12]:
+        if item.kind in NOUNS:
+            return True
+        if item.kind == "A":
+            return False
+    return False
+
+
+def merge(chunks: list[Chunk]) -> list[Chunk]:
+    """Give the words of a phrase without its noun to the phrase after the conjunction."""
+    out: list[Chunk] = []
+    for piece in chunks:
+        while out and piece.cues and _shares(out, piece):
+            before = out.pop()
+            piece.groups = before.groups + piece.groups
+            piece.cues, piece.link, piece.gap = before.cues, before.link, before.gap
+            piece.note()
+        out.append(piece)
+    return out
+
+
+def _shares(out: list[Chunk], piece: Chunk) -> bool:
+    """Whether the phrase before lacks a noun that ``piece`` has."""
+    before = out[-1]
+    if piece.link or before.nouns:
+        return False
+    comma_only = True
+    for cue in piece.cues:
+        if cue.kind not in _LIST:
+            return False
+        if cue.kind != ",":
+            comma_only = False
+    items = before.groups[-1]
+    last = items[-1].kind
+    if items[0].kind == "T" or last in "TXBG":
+        return False
+    first = piece.groups[0]
+    if piece.nouns:
+        if not before.anatomy:  # "acute or active disease"
+            if _is_predicate(out, before):
+                return False
+            return not comma_only or "neg" in before.kinds
+        if last == "A" and items[-1].end - items[-1].start == 1:
+            return False
+        if _is_predicate(out, before) or not any(item.kind in ANATOMY for item in first):
+            return False
+        return last in "JSA" or last in ADJECTIVES
+    if before.anatomy and piece.anatomy:
+        kinds = [item.kind for item in piece.groups[-1]]
+        if last == "S" and not any(item.kind in "AJ" for item in items):  # "right and left lungs"
+            return "A" in kinds or "J" in kinds
+        return last == "J" and kinds[-1] in "GA" and not _is_predicate(out, before)
+    if not before.anatomy and piece.anatomy:  # "calcified and tortuous aorta"
+        if comma_only or _is_predicate(out, before):
+            return False
+        return first[0].kind in ADJECTIVES and last in ADJECTIVES
+    return False
+
+
+def _is_predicate(out: list[Chunk], piece: Chunk) -> bool:
+    """Said of something before it in this clause, so not a phrase that waits for its noun."""
+    if piece.link == "p":
+        return True
+    if len(out) == 1 or piece.anatomy:
+        return False
+    kinds = piece.kinds
+    if "be" in kinds and "show" not in kinds:
+        return True
+    return not _OPENS.intersection(kinds) and ("andor" in kinds or "," in kinds)

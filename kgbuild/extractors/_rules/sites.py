@@ -1,0 +1,142 @@
+"""Rules for phrases of anatomy: a place for what stands before or after, or a new subject."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kgbuild.extractors._rules.structure import LOCATED, MODIFY, SUGGEST, Phrase
+from kgbuild.extractors._rules.walk import SITES, Walk, joined
+
+_NO_PLACE = frozenset({",", "from", "break", ";", ":", "be", "show"})
+
+
+def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
+    """A chunk of anatomy only."""
+    sites = phrase.sites
+    prep = _governs(kinds)
+    if walk.word_before(phrase) == "than" and all(site.kind == "S" for site in sites):
+        return  # the "right" of "left greater than right"
+    if walk.role == "site" and not prep and joined(kinds):
+        _coordinate(walk, phrase)
+        return
+    if (prep or phrase.chunk.link == "j" or "seen" in kinds) and (walk.observed or walk.role == "generic"):
+        if walk.role == "site" and walk.governed and walk.generics and walk.word_before(phrase) == "of":
+            _move(walk, phrase)
+            return
+        if prep or walk.role in ("noun", "predicate", "generic"):
+            _attach(walk, phrase, prep)
+            walk.generics = list(phrase.generics)
+            return
+    if prep and not walk.observed:
+        if walk.role == "site" and walk.subject_is_site:  # "base of the left lung": the second narrows the first
+            walk.add(sites, MODIFY, walk.subject, "modify:of-phrase")
+            return
+        walk.waiting = list(sites)
+        walk.role = "site"
+        walk.governed = []
+        return
+    _new_subject(walk, phrase)
+    walk.backup, walk.observed = walk.observed, []
+    walk.waiting = list(sites) if not prep and ":" not in kinds else []
+    walk.targets = []
+    walk.tip = None
+
+
+def described(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
+    """"enlarged heart": the adjectives are located at the site already; the site can be a subject."""
+    if walk.observed:
+        if "suggest" in kinds or "suggesthedge" in kinds:
+            walk.add(walk.observed, SUGGEST, phrase.heads, "suggestive_of:cue")
+        if "prep" in kinds and walk.role in ("noun", "predicate"):
+            walk.add(walk.observed, LOCATED, phrase.sites, "located_at:prep")
+    _new_subject(walk, phrase)
+    walk.observed = list(phrase.heads)
+    walk.targets = list(phrase.sites)
+    walk.described = True
+
+
+def generic(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
+    """"size", "contour" alone: of the subject ("normal in size"), or of a site that follows ("size of the heart")."""
+    listed = joined(kinds)
+    if walk.subject_is_site and ("prep" in kinds or "from" in kinds or walk.role == "size"):
+        walk.add(phrase.generics, MODIFY, walk.subject, "modify:generic-in")
+        walk.role = "size"
+        return
+    walk.pending = [*(walk.pending if listed else []), *phrase.generics]
+    walk.role = "generic"
+    if phrase.heads:
+        walk.observed = list(phrase.heads)
+
+
+def finish(walk: Walk) -> None:
+    """A generic noun that found no organ is the place itself: "low volumes"."""
+    for item in walk.pending[-1:]:
+        walk.add((head for head in walk.observed if head.kind in "MQK" and head.end <= item.start), LOCATED, [item],
+                 "located_at:generic")
+
+
+def _new_subject(walk: Walk, phrase: Phrase) -> None:
+    walk.subject = list(phrase.sites)
+    walk.topic = walk.topic or [site for site in phrase.sites if walk.has(site, "lung")]
+    walk.role = "site"
+    walk.governed = []
+    walk.described = False
+    walk.device = None
+
+
+def _governs(kinds: Sequence[str]) -> bool:
+    """The last structure word before the chunk is a preposition."""
+    for kind in reversed(kinds):
+        if kind == "prep":
+            return True
+        if kind in _NO_PLACE:
+            return False
+    return False
+
+
+def _coordinate(walk: Walk, phrase: Phrase) -> None:
+    sites = phrase.sites
+    if walk.governed:
+        walk.add(walk.governed, LOCATED, sites, "located_at:coordination")
+        return
+    if walk.described and len(phrase.chunk.groups) == 1:  # "enlarged heart and aorta"
+        walk.add(walk.observed, LOCATED, sites, "located_at:coordination")
+    walk.subject = [*walk.subject, *sites] if walk.subject_is_site else list(sites)
+    if walk.waiting:
+        walk.waiting = [*walk.waiting, *sites]
+
+
+def _attach(walk: Walk, phrase: Phrase, prep: bool) -> None:
+    """Give a place to the observations before it."""
+    sites = phrase.sites
+    heads = walk.observed
+    if walk.role == "generic" and walk.pending:
+        walk.add(walk.pending, MODIFY, sites, "modify:generic-of")
+        walk.pending = []
+        if not walk.observed or not walk.subject:
+            walk.subject = list(sites)
+    elif walk.role == "predicate" and walk.targets:
+        if walk.targets[0].kind not in SITES:
+            heads = walk.targets
+        elif all(site.kind == "S" for site in sites):  # "lungs are clear bilaterally"
+            walk.add(sites, MODIFY, walk.targets, "modify:side-after")
+            return
+    for head in heads:
+        if head is not heads[-1] and any(site.kind != "S" for site in walk.sites_of(head)):
+            continue  # "crowding of the vessels and opacities at the bases"
+        walk.add([head], LOCATED, sites, "located_at:prep" if prep else "located_at:beside")
+        if prep and head.kind in "ON" and phrase.noun_of_place is not None:
+            walk.edges.append((head, LOCATED, phrase.noun_of_place, "located_at:part"))
+    walk.governed = list(heads)
+    walk.role = "site"
+    if heads and heads[-1].kind in "ONM":
+        walk.anchor = heads[-1]
+
+
+def _move(walk: Walk, phrase: Phrase) -> None:
+    """"lateral compartment of the knee": the part modifies the organ, and the observation is at the organ."""
+    part = walk.generics[-1]
+    walk.edges[:] = [edge for edge in walk.edges if not (edge[1] == LOCATED and edge[2] is part)]
+    walk.add([part], MODIFY, phrase.sites, "modify:generic-of")
+    walk.add(walk.governed, LOCATED, phrase.sites, "located_at:of-phrase")
+    walk.generics = []
