@@ -29,6 +29,7 @@ def check(
     images: o.Images = None,
     workspace: o.Workspace = o.WORKSPACE,
     form: o.Form = None,
+    section_parser: o.SectionParser = None,
     fmt: o.Fmt = o.Format.table,
     quiet: o.Quiet = False,
     debug: o.Debug = False,
@@ -39,7 +40,8 @@ def check(
     """
     from kgbuild.pipelines.inspect import check_dataset
 
-    report = check_dataset(o.source(name, root, images, workspace, None, None, None, form=form))
+    source = o.source(name, root, images, workspace, None, None, None, form=form, section_parser=section_parser)
+    report = check_dataset(source)
     columns = ("path", "needed", "present", "found", "expected", "size_bytes", "note")
     if fmt is o.Format.json:
         files = [{column: getattr(file, column) for column in columns} for file in report.files]
@@ -63,4 +65,39 @@ def check(
     return 4 if report.failures else 0
 
 
-COMMANDS = (("list", list_), ("check", check))
+def sections(
+    name: Name,
+    out: o.Out,
+    root: o.Root = None,
+    images: o.Images = None,
+    workspace: o.Workspace = o.WORKSPACE,
+    split: o.Split = None,
+    studies: o.Studies = None,
+    limit: o.Limit = None,
+    form: o.Form = None,
+    section_parser: o.SectionParser = None,
+    dry_run: o.DryRun = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> int:
+    """Write the reports' sections as a CSV.
+
+    Example: kgbuild datasets sections mimic --section-parser mit-lcp --out mimic_cxr_sectioned.csv
+    """
+    from kgbuild.pipelines.sections_csv import plan_source, write_source
+
+    source = o.source(name, root, images, workspace, split, studies, limit, form=form, section_parser=section_parser)
+    if dry_run:
+        console.facts(plan_source(source, out))
+        return 0
+    with console.progress(quiet) as progress:
+        written = write_source(source, out, progress)
+    if not quiet:
+        console.say(
+            f"{out}: " + ", ".join(f"{n:,} {what}" for what, n in written.counts.items() if n or what == "rows")
+        )
+        console.failures(written.failures)
+    return 4 if written.failures else 0
+
+
+COMMANDS = (("list", list_), ("check", check), ("sections", sections))

@@ -53,6 +53,9 @@ Studies = Annotated[
 Limit = Annotated[int | None, typer.Option("--limit", help="Only the first N studies.", metavar="N")]
 Sections = Annotated[str, typer.Option("--sections", help="Sections of the report to read, in order.")]
 Form = Annotated[str | None, typer.Option("--form", help="Which form of the data set, where a root holds several.")]
+SectionParser = Annotated[
+    str | None, typer.Option("--section-parser", help="tolerant (default) or mit-lcp, for mimic.", metavar="NAME")
+]
 Run = Annotated[str | None, typer.Option("--run", help="An annotation run; default the newest.", metavar="RUN")]
 Workers = Annotated[int | None, typer.Option("--workers", help="Processes; default one a core.", metavar="N", min=1)]
 

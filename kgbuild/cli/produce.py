@@ -26,6 +26,7 @@ def generate(
     limit: o.Limit = None,
     sections: o.Sections = SECTIONS,
     form: o.Form = None,
+    section_parser: o.SectionParser = None,
     extractor: Extractor = "rules",
     shard: Annotated[str, typer.Option("--shard", help="Only chunks i, i+n, … of the run.", metavar="i/n")] = "0/1",
     workers: o.Workers = None,
@@ -43,7 +44,7 @@ def generate(
     from kgbuild.pipelines.generate import parse_sections
     from kgbuild.pipelines.runs import parse_shard
 
-    where = o.source(dataset, root, images, workspace, split, studies, limit, form=form)
+    where = o.source(dataset, root, images, workspace, split, studies, limit, form=form, section_parser=section_parser)
     part, names = parse_shard(shard), parse_sections(sections)
     if dry_run:
         plan = stages.plan_generate(where, workspace, extractor=extractor, sections=names, shard=part)
@@ -134,6 +135,7 @@ def build(
     limit: o.Limit = None,
     sections: o.Sections = SECTIONS,
     form: o.Form = None,
+    section_parser: o.SectionParser = None,
     extractor: Extractor = "rules",
     linker: Linker = "lexical",
     concepts: Concepts = None,
@@ -151,7 +153,7 @@ def build(
     from kgbuild.pipelines import stages
     from kgbuild.pipelines.generate import parse_sections
 
-    where = o.source(dataset, root, images, workspace, split, studies, limit, form=form)
+    where = o.source(dataset, root, images, workspace, split, studies, limit, form=form, section_parser=section_parser)
     names = parse_sections(sections)
     if dry_run:
         console.facts(stages.plan_generate(where, workspace, extractor=extractor, sections=names).lines, fmt.value)
