@@ -4,7 +4,9 @@
 every token can be shown in the original. A header is a name followed by a colon at the start of a line, with or
 without the leading space of MIMIC-CXR's files. Upper case is a header (``CHEST, 2 VIEWS:``) unless it names a body
 part or device, as structured findings do (``LUNGS: clear``). Title case is one only if the name is known, so that the
-colon of ``Lines and tubes: the ET tube …`` stays prose. Known names in upper case are headers within a line too.
+colon of ``Lines and tubes: the ET tube …`` stays prose. Known names in upper case are headers within a line too, and
+in lower case where a line begins with one after a full stop or a blank line. One slip of the pen in the usual names
+(``IMPRESSOIN``) is forgiven; wet reads and addenda are headers without a colon as well.
 
 Sections keep their text as it stands, less white space at both ends; a header without text gives no section.
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
 
 from kgbuild.domain import Section
@@ -52,12 +55,16 @@ _SPELLINGS = {
 }
 _KNOWN = {spelling: name for name, others in _SPELLINGS.items() for spelling in (name, *others)}
 _CONTAINED = ("impression", "findings", "history", "comparison", "addendum")
+_OFTEN = ("impression", "findings", "comparison", "comparisons", "indication", "history", "technique", "examination")
 
 _BANNER = r"FINAL REPORT|FINAL ADDENDUM|_{5,}"
+_NOTE = r"(?:WET READ(?: VERSION)?|ADDENDUM)(?: #?\d+)?(?=[ \t]{2,}|[ \t]+_|[ \t\r]*$)"
 _LINE_HEADER = r"(?P<line>[A-Z0-9][A-Za-z0-9 ()/,&#'-]{1,60}?)[ \t]*:"
 _INLINE_HEADER = "|".join(re.escape(name.upper()) for name in sorted(_KNOWN, key=len, reverse=True))
+_LOWER_HEADER = "|".join(re.escape(name) for name in _KNOWN if len(name) > 6 and _KNOWN[name] in _OFTEN)
 _BOUNDARY = re.compile(
-    rf"^[ \t]*(?:(?P<banner>{_BANNER})[ \t\r]*$|{_LINE_HEADER})|(?<=\s)(?P<inline>{_INLINE_HEADER}):",
+    rf"^[ \t]*(?:(?P<banner>{_BANNER})[ \t\r]*$|(?P<note>{_NOTE})|{_LINE_HEADER}|(?P<lower>{_LOWER_HEADER})[ \t]*:)"
+    rf"|(?<=\s)(?P<inline>{_INLINE_HEADER}):",
     re.MULTILINE,
 )
 _VIEWS = re.compile(r"\b(?:chest|portable|supine|upright|radiographs?|pa|ap|frontal|lateral|views?|ribs|bone window)\b")
@@ -66,6 +73,7 @@ _PARTS = re.compile(
     r"pleura\w*|bon(?:es|y)|osseous|skelet\w+|spine|soft tissues?|diaphragms?|abdomen|stomach|vascul\w+|effusions?|"
     r"pneumothora\w+|lines?|tubes?|devices?|catheters?|hardware|et|ett|ng|ngt|og|picc)\b|^(?:right|left|other|miscellaneous)$"
 )
+_NEW_START = re.compile(r"(?:^|[.:;!?_][ \t\r]*\n|\n[ \t\r]*\n)[ \t\r\n]*$")
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n\s*")
 _NOT_THE_REPORT = frozenset({"notification", "recommendations", "wet read", "addendum"})
 
@@ -88,6 +96,7 @@ def split_sections(text: str) -> tuple[Section, ...]:
     return tuple(_with_last_paragraph(sections))
 
 
+@lru_cache(maxsize=4096)
 def section_name(header: str) -> str | None:
     """The name behind a header's words (without the colon), or None if they are prose.
 
@@ -96,12 +105,25 @@ def section_name(header: str) -> str | None:
     words = " ".join(header.lower().replace(" / ", "/").replace("/ ", "/").split())
     if words in _KNOWN:
         return _KNOWN[words] if header[0].isupper() else None
+    if header[0].isupper() and (meant := next((name for name in _OFTEN if _one_slip(words, name)), None)):
+        return _KNOWN[meant]
     if not header.isupper() or len(words) < 3 or _PARTS.search(words):
         return None
     for part in _CONTAINED:
         if part in words:
             return part
     return "views" if _VIEWS.search(words) else words
+
+
+def _one_slip(word: str, name: str) -> bool:
+    """Whether one letter was added, left out, changed, or two neighbours were swapped."""
+    if word == name or abs(len(word) - len(name)) > 1:
+        return False
+    at = next((i for i, (a, b) in enumerate(zip(word, name, strict=False)) if a != b), min(len(word), len(name)))
+    if len(word) != len(name):
+        return word[at + 1 :] == name[at:] or word[at:] == name[at + 1 :]
+    swapped = word[at : at + 2] == name[at : at + 2][::-1] and word[at + 2 :] == name[at + 2 :]
+    return swapped or word[at + 1 :] == name[at + 1 :]
 
 
 def _boundaries(text: str) -> list[tuple[int, int, str]]:
@@ -111,10 +133,16 @@ def _boundaries(text: str) -> list[tuple[int, int, str]]:
     while match := _BOUNDARY.search(text, position):
         if banner := match["banner"]:
             name: str | None = "addendum" if banner == "FINAL ADDENDUM" else PREAMBLE
+        elif note := match["note"]:
+            name = "addendum" if note.startswith("ADDENDUM") else "wet read"
+        elif lower := match["lower"]:
+            name = _KNOWN[lower] if _NEW_START.search(text, max(0, match.start() - 80), match.start()) else None
         else:
             name = section_name(match["line"] or match["inline"])
         if name is None:
-            position = match.start("line") + 1  # prose up to its colon may still hold an inline header
+            position = (
+                match.start("lower" if match["lower"] else "line") + 1
+            )  # prose up to its colon may still hold an inline header
             continue
         found.append((match.start(), match.end(), name))
         position = match.end()

@@ -123,6 +123,55 @@ def test_preamble_wet_read_and_addendum() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "typo",
+    ["IMPRESSON", "IMPRRESSION", "IMORESSION", "IMPRESSOIN", "MPRESSION", "IMPERSSION", "Impresion", "IMPRESSIONN"],
+)
+def test_one_slip_of_the_pen(typo: str) -> None:
+    assert section_name(typo) == "impression"
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("NDICATION", "indication"),
+        ("FINIDNGS", "findings"),
+        ("COMPARISIONS", "comparison"),
+        ("COMPARSION", "comparison"),
+        ("IMPRSSON", "imprsson"),  # two slips
+        ("mpression", None),
+    ],
+)
+def test_slips_in_other_names(header: str, name: str | None) -> None:
+    assert section_name(header) == name
+
+
+def test_lower_case_only_where_something_new_starts() -> None:
+    assert split("findings: Clear lungs.\nimpression: Normal.\n") == [
+        ("findings", "Clear lungs."),
+        ("impression", "Normal."),
+    ]
+    assert split(" FINDINGS: Clear\n \n impression : Normal.\n") == [("findings", "Clear"), ("impression", "Normal.")]
+    prose = "No change in the\n findings: all is clear.\n Told of the\n impression: normal."
+    assert split(f" COMPARISON: None.\n FINDINGS: {prose}\n") == [("comparison", "None."), ("findings", prose)]
+
+
+def test_wet_reads_and_addenda_without_a_colon() -> None:
+    text = (
+        " WET READ VERSION #2 ___ 9:10 AM\n Small effusion.\n WET READ VERSION #1 ___ 8:46 AM\n Clear.\n"
+        " ______________________________\n                                 FINAL REPORT\n FINDINGS: Clear.\n"
+        " ADDENDUM  A word was changed.\n ADDENDUM\n And another.\n"
+    )
+    assert split(text) == [
+        ("wet read", "___ 9:10 AM\n Small effusion."),
+        ("wet read", "___ 8:46 AM\n Clear."),
+        ("findings", "Clear."),
+        ("addendum", "A word was changed."),
+        ("addendum", "And another."),
+    ]
+    assert split(" FINDINGS: As in the\n WET READ of today.\n") == [("findings", "As in the\n WET READ of today.")]
+
+
 def test_the_last_paragraph_stands_in_where_there_is_neither() -> None:
     text = (
         "FINAL REPORT\n CHEST RADIOGRAPH\n \n HISTORY: Cough.\n \n Comparison is made to ___.\n \n Lungs are clear.\n"
@@ -170,6 +219,10 @@ _PIECES = [
     " ",
     "Of note: ",
     "CHEST:",
+    "impression:",
+    "WET READ VERSION #1 ___",
+    "ADDENDUM",
+    "FINDIGNS:",
     "_____",
     "\r\n",
     "x:",
