@@ -1,4 +1,4 @@
-"""The pass that looks back: "is not seen", "has resolved", "cannot be excluded" say something of the subject before them."""
+"""The pass that looks back: "is not seen", "has resolved", "cannot be excluded" speak of the subject before them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from kgbuild.extractors._rules.cues import (
 )
 from kgbuild.extractors._rules.lexicon import Lexicon
 from kgbuild.extractors._rules.tagging import Item
+
+_EXCEPT = frozenset({"except", "aside", "apart", "other"})
 
 
 class Backward:
@@ -56,9 +58,9 @@ class Backward:
                 self._denied(i, cues, k, followed)
             else:
                 two_way = kind != "hedgepost" or words[cue.end - 1] in TWO_WAY
-                if two_way and (followed and direct(cues, k, words) or explains(cues, k)):
+                if two_way and ((followed and direct(cues, k, words)) or explains(cues, k)):
                     continue
-                if kind == "hedge" and (followed or cue.end - cue.start > 1) or words[cue.start] == "if":
+                if (kind == "hedge" and (followed or cue.end - cue.start > 1)) or words[cue.start] == "if":
                     continue
                 self.mark(i, UNCERTAIN, rule_of(cue, words, "hedge"))
 
@@ -66,14 +68,19 @@ class Backward:
         cue, words = cues[k], self.words
         if cue.kind == "neg2" and followed and direct(cues, k, words):
             return
-        if followed and cue.kind == "negpost" and attributive(cues, k, words):
-            if not any(c.kind in ("be", "show") for c in cues[:k]) and not self.chunks[i - 1].nouns:
-                return
+        if followed and cue.kind == "negpost" and not self.chunks[i - 1].nouns and attributive(cues, k, words):
+            return
         first = words[cue.start]
         after = words[cue.end : cue.end + 4]
-        if first == "not" and (self.earlier & set(after) or after[1:2] == ["___"] or after[:2] == ["on", "the"] and "from" in words[cue.end : cue.end + 5]):
+        if first == "not" and (
+            self.earlier & set(after)
+            or after[1:2] == ["___"]
+            or (after[:2] == ["on", "the"] and "from" in words[cue.end : cue.end + 5])
+        ):
             return
-        if first == "withdrawn" and (followed and self.chunks[i].groups[0][0].kind == "X" or after[:1] in (["back"], ["by"])):
+        if first == "withdrawn" and (
+            (followed and self.chunks[i].groups[0][0].kind == "X") or after[:1] in (["back"], ["by"])
+        ):
             return
         self.mark(i, ABSENT, rule_of(cue, words, "negation"))
 
@@ -89,6 +96,9 @@ class Backward:
         while j >= 0:
             piece = chunks[j]
             kinds = {cue.kind for cue in piece.cues}
+            if "break" in kinds and self.words[piece.cues[0].start] in _EXCEPT and j:
+                j -= 1  # "all tubes except the sheath have been removed"
+                continue
             if piece.nouns or (piece.adjective and not (piece.anatomy and "prep" in kinds)):
                 self._set(j, presence, rule)
                 found = found or bool(piece.nouns)
@@ -113,7 +123,7 @@ class Backward:
             j -= 1
 
     def _of_noun(self, j: int) -> bool:
-        """"spread of tumor", "areas of consolidation": the noun before is the subject as well."""
+        """As in "spread of tumor", "areas of consolidation": the noun before is the subject as well."""
         before = self.chunks[j - 1].nouns[-1:] if j else []
         return bool(before) and before[0].kind != "E"
 

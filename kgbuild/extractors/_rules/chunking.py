@@ -110,6 +110,11 @@ class _Builder:
             if kind == "from":
                 if word == "to" and context.ranges(self.items, i, words, run):
                     return
+                if word == "chest" and all(other.kind in "QK" for other in run):
+                    self._entity(Item(item.start, item.start + 1, "A"))  # "normal chest radiographs"
+                    self.close()
+                    self.cues.append(item)
+                    return
                 if word in self.lexicon.traits["view"] and all(other.kind in "MD" for other in run):
                     run.clear()  # "the most recent study", "a limited exam"
             elif word == "course" and all(other.kind in "MS" for other in run):

@@ -1,4 +1,4 @@
-"""Kinds that depend on the neighbours: "well expanded", "below the diaphragm", "prosthetic valve", "within normal limits"."""
+"""Kinds that depend on the neighbours: "well expanded", "below the diaphragm", "prosthetic valve", "normal limits"."""
 
 from __future__ import annotations
 
@@ -36,9 +36,14 @@ def kind_of(items: Sequence[Item], i: int, words: Sequence[str], run: Sequence[I
         return "E" if any(words[other.start] in traits["prosthetic"] for other in run) else kind
     if word == "both":
         return "skip" if _listed(items[after : after + 5]) else kind
-    if word in ("position", "positions", "positioning"):
-        # only what is said to be unchanged; "in good position" is no observation of its own
-        return kind if run and words[run[-1].start] in ("stable", "unchanged") else "skip"
+    if word == "placement" and follow == "prep":
+        return "O"
+    if word in traits["attribute"]:
+        return "O" if run and run[-1].kind in "KQM" else "skip"
+    if word == "worsening":
+        return kind if follow == "prep" else "K"
+    if word == "volume":
+        return "M" if after < n and words[items[after].start] in ("loss", "overload") else kind
     if word in ("low", "high"):
         return "S" if after < n and words[items[after].start] in traits["line end"] else kind
     if word == "silhouetting":
@@ -53,7 +58,7 @@ def kind_of(items: Sequence[Item], i: int, words: Sequence[str], run: Sequence[I
 
 
 def _listed(items: Sequence[Item]) -> bool:
-    """"both A and B": a conjunction comes before any verb."""
+    """As in "both A and B": a conjunction comes before any verb."""
     for item in items:
         if item.kind == "andor":
             return True
@@ -81,10 +86,11 @@ def new_finding(
     if run:
         if run[-1].kind in "GA" or not all(other.kind in "MJSGA" for other in run):
             return False
-    elif not cues or cues[-1].kind not in ("neg", "hedge", "hedge2", "andor"):
-        return False
-    elif cues[-1].kind == "andor" and not (i > 1 and items[i - 2].source == "unknown"):
-        return False
+    else:
+        cue = cues[-1].kind if cues else ""
+        listed = cue == "andor" and i > 1 and items[i - 2].source == "unknown"
+        if cue not in ("neg", "hedge", "hedge2") and not listed:
+            return False
     after = items[i + 1].kind if i + 1 < len(items) else "."
     return after not in ENTITY and after not in ("w", "skip", "num")
 

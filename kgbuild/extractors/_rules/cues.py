@@ -52,12 +52,12 @@ def direct(cues: Sequence[Item], k: int, words: Sequence[str]) -> bool:
 
 
 def explains(cues: Sequence[Item], k: int) -> bool:
-    """"is likely due to technique": the doubt is about the reason."""
+    """As in "is likely due to technique": the doubt is about the reason."""
     return k + 1 < len(cues) and cues[k + 1].kind in ("suggest", "suggesthedge") and cues[k + 1].start == cues[k].end
 
 
 def attributive(cues: Sequence[Item], k: int, words: Sequence[str]) -> bool:
-    """"Resolved effusion": the participle stands before its noun."""
+    """As in "Resolved effusion": the participle stands before its noun."""
     cue = cues[k]
     if cue.end - cue.start > 1 or words[cue.start] not in ATTRIBUTIVE or k + 1 < len(cues):
         return False

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from kgbuild.domain import Entity, Relation
-from kgbuild.extractors._rules import chunking, cues, relations, scopes, sentences, structure, tagging
+from kgbuild.extractors._rules import chunking, cues, outcomes, relations, scopes, sentences, structure, tagging
 from kgbuild.extractors._rules.chunks import Chunk
 from kgbuild.extractors._rules.lexicon import Lexicon, load
 from kgbuild.labels import EntityType, Presence, RelationType
@@ -112,17 +112,18 @@ def read_sentence(tokens: Sequence[str], lexicon: Lexicon) -> Reading:
     phrases = []
     rows: list[tuple[tagging.Item, str, str]] = []
     for piece, scope in zip(chunks, readings, strict=True):
-        if scope.presence == cues.NOTHING or _is_title(piece, words):
+        if scope.presence == cues.NOTHING or _is_title(piece, words, lexicon.traits["title"]):
             continue
         phrase = structure.read(piece, edges, node, every, shared)
         phrase.uncertain = scope.presence == cues.UNCERTAIN
         phrases.append(phrase)
         rows.extend((item, scope.presence, scope.rule) for group in piece.groups for item in group)
+    rows.extend(outcomes.read(chunks, trailing, readings, words, lexicon, edges))
     return _number(rows, relations.relate(phrases, words, lexicon, edges))
 
 
 def _is_header(chunks: Sequence[Chunk], items: Sequence[tagging.Item]) -> bool:
-    """"Chest .", "Right knee :": a title, no statement."""
+    """As in "Chest .", "Right knee :": a title, no statement."""
     return (
         len(chunks) == 1
         and not chunks[0].nouns
@@ -132,9 +133,11 @@ def _is_header(chunks: Sequence[Chunk], items: Sequence[tagging.Item]) -> bool:
     )
 
 
-def _is_title(piece: Chunk, words: Sequence[str]) -> bool:
-    """"Chest :" before the statement."""
-    return piece.start == 0 and words[: piece.end + 1] == ["chest", ":"]
+def _is_title(piece: Chunk, words: list[str], title: frozenset[str]) -> bool:
+    """As in "Chest :", "Lines and tubes :" before the statement."""
+    if piece.start > 4 or ":" not in words[piece.end : piece.end + 4]:
+        return False
+    return title.issuperset(words[: words.index(":")])
 
 
 def _number(rows: list[tuple[tagging.Item, str, str]], edges: Sequence[structure.Edge]) -> Reading:

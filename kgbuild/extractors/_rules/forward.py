@@ -49,9 +49,9 @@ class Forward:
         """Fill in the scopes."""
         for i, piece in enumerate(self.chunks):
             joined, fresh = self._cues(i, piece.cues, scopes)
-            if self.mode in (ABSENT, UNCERTAIN) and self.since < i and not fresh:
-                if (joined and self._own_claim(i)) or (piece.link and self._run_on(i)):
-                    self.mode = PRESENT
+            open_ = self.mode in (ABSENT, UNCERTAIN) and self.since < i and not fresh
+            if open_ and ((joined and self._own_claim(i)) or (piece.link and self._run_on(i))):
+                self.mode = PRESENT
             scope = scopes[i]
             scope.presence = self.mode
             scope.rule = self.rule if self.mode != PRESENT else ""
@@ -99,22 +99,29 @@ class Forward:
             return False
         if self.mode == NOTHING and not joined:
             return False
-        for later in () if words[cue.start] in ("neither", "nor") else cues[k + 1 :]:
-            # "not surprisingly, …", "no prior film, and …": the denial has ended before the chunk
-            if later.kind in JOIN and later.kind != "-" and words[later.start - 1] not in ("xxxx", "___"):
-                if later.start > cue.end or later.kind == ",":
-                    return False
+        if words[cue.start] not in ("neither", "nor") and self._ended(cue, cues[k + 1 :]):
+            return False
         rule = rule_of(cue, words, "negation")
         if self.mode == ABSENT and self.since == i and words[cue.start] not in ("no", "any", "nor"):
             self._open(PRESENT, "", i)  # "not without", "no resolution of"
             return True
-        before = scopes[i - 1] if i else None
-        if before is not None and k == 0 and before.presence == ABSENT and self.chunks[i - 1].end == cue.start:
-            if words[cue.end - 1] in ("of", "from") and before.own:  # "not clear of"
-                self._open(PRESENT, "", i)
-                return True
+        before = scopes[i - 1] if i and k == 0 else None
+        of = words[cue.end - 1] in ("of", "from") and self.chunks[i - 1].end == cue.start
+        if before is not None and of and before.own and before.presence == ABSENT:  # "not clear of"
+            self._open(PRESENT, "", i)
+            return True
         self._open(ABSENT, rule, i)
         return True
+
+    def _ended(self, cue: Item, later: Sequence[Item]) -> bool:
+        """As in "not surprisingly, …", "no prior film, and …": the denial has ended before the chunk."""
+        return any(
+            join.kind in JOIN
+            and join.kind != "-"
+            and self.words[join.start - 1] not in ("xxxx", "___")
+            and (join.start > cue.end or join.kind == ",")
+            for join in later
+        )
 
     def _doubt(self, i: int, cues: Sequence[Item], k: int, joined: bool, fresh: bool) -> bool:
         cue = cues[k]
@@ -202,7 +209,7 @@ class Forward:
         return after.link == "p" or any(cue.kind in ("be", "show") for cue in after.cues)
 
     def _seen(self, i: int) -> bool:
-        """"…, and an opacity is seen": a verb follows directly."""
+        """As in "…, and an opacity is seen": a verb follows directly."""
         after = self.chunks[i + 1].cues if i + 1 < len(self.chunks) else self.trailing
         return bool(after) and after[0].kind in ("be", "seen")
 

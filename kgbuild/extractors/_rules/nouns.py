@@ -9,6 +9,7 @@ from kgbuild.extractors._rules.tagging import Item
 from kgbuild.extractors._rules.walk import HEDGES, SITES, Walk, denied, joined
 
 _OTHER_CLAUSE = frozenset({"andor", "break", "versus", "show"})
+_OF_ENDS = frozenset({"neg", "from", "show", "be"})
 _TOPIC_ENDS = frozenset({"break", ";", "show"})
 _DIRECT = HEDGES | {"neg", "neg2", "be"}
 
@@ -20,21 +21,38 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
         _part(walk, head)
         return
     listed = joined(kinds)
+    if "prep" in kinds and walk.observed and walk.has(head, "attribute"):
+        walk.add([head], MODIFY, walk.observed, "modify:attribute")
+        return
     source: list[Item] = []
     if _suggested(walk, phrase, kinds, head, listed):
         source = walk.reason if walk.inherits else []
-    elif walk.role == "noun" and walk.observed and not phrase.chunk.link and "prep" in kinds and "neg" not in kinds:
+    elif (
+        walk.role == "noun"
+        and walk.observed
+        and not phrase.chunk.link
+        and "prep" in kinds
+        and not _OF_ENDS.intersection(kinds)
+    ):
         _of(walk, phrase, head)
+    elif listed and walk.narrows and walk.role == "noun" and not denied(kinds):
+        walk.add(walk.narrows, MODIFY, [head], "modify:of-list")
+    else:
+        walk.narrows = []
     placed = _place(walk, phrase, head, kinds, listed)
     if not placed and not phrase.own_site and head.kind != "E":
         _inherit(walk, phrase, head, source)
+    if kinds and kinds[-1] == "from" and walk.observed:
+        return  # "has recurred after thoracentesis": the sentence goes on about the first
     if listed and walk.role == "noun":
         walk.observed = [*walk.observed, head]
         if not walk.subject_is_site:
             walk.subject = [*walk.subject, head]
     else:
         walk.observed = [head]
-        if not (walk.subject_is_site and "break" not in kinds and ("show" in kinds or "seen" in kinds)):
+        if walk.role == "noun" and walk.subject and "with" in kinds and not walk.subject_is_site:
+            pass  # "a hernia with a fluid level has grown": the hernia
+        elif not (walk.subject_is_site and "break" not in kinds and ("show" in kinds or "seen" in kinds)):
             walk.subject = [head]
     if head.kind == "E":
         if phrase.part is not None and "with" in kinds and walk.device is not None:
@@ -49,7 +67,7 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
 
 
 def _part(walk: Walk, head: Item) -> None:
-    """"its tip in the SVC": the tip modifies the device, and the device is at the place."""
+    """As in "its tip in the SVC": the tip modifies the device, and the device is at the place."""
     if walk.device is not None:
         walk.edges.append((head, MODIFY, walk.device, "modify:part"))
         walk.observed = [walk.device]
@@ -70,10 +88,10 @@ def _suggested(walk: Walk, phrase: Phrase, kinds: Sequence[str], head: Item, lis
     elif listed and walk.reason and "neg" not in kinds:
         source, rule = walk.reason, "suggestive_of:list"
     elif observed and kinds:
-        if "hedge" in kinds or "hedge2" in kinds:
+        if "hedge" in kinds or "hedge2" in kinds or "hedgepost" in kinds:
             if kinds[0] == "," and not _OTHER_CLAUSE.intersection(kinds) and _apposed(walk, phrase):
                 source, rule = observed, "suggestive_of:apposition"
-            elif walk.role in ("noun", "site") and (kinds[0] in HEDGES or kinds[0] == "be"):
+            elif walk.role in ("noun", "site") and (kinds[0] in HEDGES or kinds[0] in ("be", "hedgepost")):
                 source, rule = observed, "suggestive_of:hedge"
         elif phrase.chunk.gap and list(kinds) == [","]:
             source, rule = observed, "suggestive_of:gap"
@@ -93,13 +111,14 @@ def _apposed(walk: Walk, phrase: Phrase) -> bool:
 
 
 def _of(walk: Walk, phrase: Phrase, head: Item) -> None:
-    """"increase in the effusion": the first narrows the second; "changes of surgery": the second is the reason."""
+    """As in "increase in the effusion": the first narrows the second; "changes of surgery": the second is the reason."""
     within = walk.words[phrase.chunk.cues[-1].start] in ("of", "in")
     for item in walk.observed:
         if walk.has(item, "effect") and "no" not in walk.words[max(0, item.start - 3) : item.start]:
             walk.edges.append((item, SUGGEST, head, "suggestive_of:effect"))
         elif within and item.kind in "NO":
             walk.edges.append((item, MODIFY, head, "modify:of-phrase"))
+            walk.narrows = [item]
 
 
 def _place(walk: Walk, phrase: Phrase, head: Item, kinds: Sequence[str], listed: bool) -> bool:
@@ -115,18 +134,18 @@ def _place(walk: Walk, phrase: Phrase, head: Item, kinds: Sequence[str], listed:
         return True
     deny = denied(kinds)
     if deny:
-        if walk.role == "predicate" and len(cues) == 1 and walk.targets and walk.targets[0].kind in SITES:
-            if walk.word_before(phrase) in ("of", "from"):
-                walk.topic = walk.targets  # "pleural spaces are free of fluid"
+        free = len(cues) == 1 and walk.word_before(phrase) in ("of", "from")
+        if free and walk.role == "predicate" and walk.targets and walk.targets[0].kind in SITES:
+            walk.topic = walk.targets  # "pleural spaces are free of fluid"
         walk.topical = bool(walk.topic) and not _TOPIC_ENDS.intersection(kinds)
     elif not listed:
         walk.topical = False
     if head.kind == "E" or (phrase.own_site and not all(walk.has(site, "shared") for site in phrase.sites)):
         return False
-    if walk.role == "site" and walk.subject_is_site and kinds:
-        if "show" in kinds or "seen" in kinds or _DIRECT.issuperset(kinds):
-            walk.add([head], LOCATED, walk.subject, "located_at:subject")
-            return True
+    said = bool(kinds) and ("show" in kinds or "seen" in kinds or _DIRECT.issuperset(kinds))
+    if said and walk.role == "site" and walk.subject_is_site:
+        walk.add([head], LOCATED, walk.subject, "located_at:subject")
+        return True
     if walk.topical and (deny or (listed and walk.role == "noun")):
         walk.add([head], LOCATED, walk.topic, "located_at:topic")
         return True

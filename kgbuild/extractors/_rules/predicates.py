@@ -21,9 +21,8 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
     link = phrase.chunk.link
     if walk.role == "predicate" and walk.targets and (not kinds or "break" in kinds or joined(kinds)):
         targets = walk.targets
-    elif link != "p" and "be" not in kinds and "seen" not in kinds and kinds and kinds[0] in _ASIDE:
-        if walk.role == "noun" or (walk.role == "site" and walk.governed):
-            targets = walk.governed or walk.observed
+    elif link != "p" and kinds and kinds[0] in _ASIDE and "be" not in kinds and "seen" not in kinds:
+        targets = walk.governed or walk.observed if walk.role == "noun" or walk.governed else targets
     if len(targets) == 1 and targets[0].kind == "S" and walk.backup and walk.has(phrase.heads[-1], "compare"):
         targets = walk.subject = walk.observed = walk.backup  # "left greater than right"
     rule = f"predicate:{'be' if 'be' in kinds else link or 'apposition'}"
@@ -42,7 +41,7 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
 
 
 def _measure(walk: Walk, measure: Item) -> None:
-    """"5 cm above the carina", "measuring 2 cm": of the tip, else of the last observation."""
+    """As in "5 cm above the carina", "measuring 2 cm": of the tip, else of the last observation."""
     target = walk.tip or (walk.observed[-1] if walk.observed else None)
     if target is not None:
         walk.edges.append((measure, MODIFY, target, "modify:measure"))

@@ -1,7 +1,7 @@
 """Cut tokens into sentences: at full stops that end one, at section boundaries, and where a full stop was forgotten.
 
-A full stop between digits is a decimal point. A number before a full stop at the start of a sentence is a list number. A
-capital in mid-sentence starts a new one only where the word before it is lower case and cannot stand before a noun.
+A full stop between digits is a decimal point. A number before a full stop at the start of a sentence is a list number.
+A capital in mid-sentence starts a new one only where the word before it is lower case and cannot stand before a noun.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from kgbuild.extractors._rules.lexicon import Lexicon
 
 _ABBREVIATIONS = frozenset({"dr", "vs", "mr", "mrs", "ms", "approx", "e.g", "i.e", "st", "v"})
+# The later stages look around in a sentence; a limit keeps the time linear in the report's length whatever it holds
+_LONGEST = 250
+_STOPS = frozenset(".!?")
 _OPEN = frozenset(
     {"skip", "prep", "with", "from", "neg", "andor", "hedge", "hedge2", "suggest", "suggesthedge", "be", "show"}
     | {"M", "S", "J", "D", "advice", "versus", "advicenoun", "L"}
@@ -24,24 +27,28 @@ def split(tokens: Sequence[str], lexicon: Lexicon, breaks: frozenset[int] = froz
     n = len(tokens)
     singles = lexicon.singles
     for i, token in enumerate(tokens):
-        if i in breaks and i > start:
+        if (i in breaks and i > start) or i - start >= _LONGEST:
             out.append((start, i))
             start = i
-        if token in ".!?":
-            if token == "." and _inside_number(tokens, i, n):
-                continue
-            if token == "." and i > start and tokens[i - 1].lower() in _ABBREVIATIONS:
-                continue
-            if token == "?" and i + 1 < n and (i == start or tokens[i + 1][:1].islower()):
-                continue
-            out.append((start, i + 1))
-            start = i + 1
-        elif token[0].isupper() and i > start and _forgotten_stop(tokens[i - 1], token, singles):
+        if token in _STOPS:
+            if not _continues(tokens, start, i, n):
+                out.append((start, i + 1))
+                start = i + 1
+        elif token[:1].isupper() and i > start and _forgotten_stop(tokens[i - 1], token, singles):
             out.append((start, i))
             start = i
     if start < n:
         out.append((start, n))
     return out
+
+
+def _continues(tokens: Sequence[str], start: int, i: int, n: int) -> bool:
+    """The mark at ``i`` ends no sentence: a decimal point, an abbreviation, the question mark of a doubt."""
+    if tokens[i] == "?":
+        return i + 1 < n and (i == start or tokens[i + 1][:1].islower())
+    if tokens[i] != ".":
+        return False
+    return _inside_number(tokens, i, n) or (i > start and tokens[i - 1].lower() in _ABBREVIATIONS)
 
 
 def _inside_number(tokens: Sequence[str], i: int, n: int) -> bool:

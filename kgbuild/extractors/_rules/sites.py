@@ -43,20 +43,21 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
 
 
 def described(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
-    """"enlarged heart": the adjectives are located at the site already; the site can be a subject."""
+    """As in "enlarged heart": the adjectives are located at the site already; the site can be a subject."""
     if walk.observed:
         if "suggest" in kinds or "suggesthedge" in kinds:
             walk.add(walk.observed, SUGGEST, phrase.heads, "suggestive_of:cue")
         if "prep" in kinds and walk.role in ("noun", "predicate"):
             walk.add(walk.observed, LOCATED, phrase.sites, "located_at:prep")
+    before = walk.observed if walk.role in ("noun", "predicate") and ("with" in kinds or joined(kinds)) else []
     _new_subject(walk, phrase)
-    walk.observed = list(phrase.heads)
+    walk.observed = [*before, *phrase.heads]
     walk.targets = list(phrase.sites)
     walk.described = True
 
 
 def generic(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
-    """"size", "contour" alone: of the subject ("normal in size"), or of a site that follows ("size of the heart")."""
+    """As in "size", "contour" alone: of the subject ("normal in size"), or of a site that follows ("size of the heart")."""
     listed = joined(kinds)
     if walk.subject_is_site and ("prep" in kinds or "from" in kinds or walk.role == "size"):
         walk.add(phrase.generics, MODIFY, walk.subject, "modify:generic-in")
@@ -71,8 +72,12 @@ def generic(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
 def finish(walk: Walk) -> None:
     """A generic noun that found no organ is the place itself: "low volumes"."""
     for item in walk.pending[-1:]:
-        walk.add((head for head in walk.observed if head.kind in "MQK" and head.end <= item.start), LOCATED, [item],
-                 "located_at:generic")
+        walk.add(
+            (head for head in walk.observed if head.kind in "MQK" and head.end <= item.start),
+            LOCATED,
+            [item],
+            "located_at:generic",
+        )
 
 
 def _new_subject(walk: Walk, phrase: Phrase) -> None:
@@ -125,7 +130,7 @@ def _attach(walk: Walk, phrase: Phrase, prep: bool) -> None:
         if head is not heads[-1] and any(site.kind != "S" for site in walk.sites_of(head)):
             continue  # "crowding of the vessels and opacities at the bases"
         walk.add([head], LOCATED, sites, "located_at:prep" if prep else "located_at:beside")
-        if prep and head.kind in "ON" and phrase.noun_of_place is not None:
+        if prep and head.kind in "ONE" and phrase.noun_of_place is not None:
             walk.edges.append((head, LOCATED, phrase.noun_of_place, "located_at:part"))
     walk.governed = list(heads)
     walk.role = "site"
@@ -134,7 +139,7 @@ def _attach(walk: Walk, phrase: Phrase, prep: bool) -> None:
 
 
 def _move(walk: Walk, phrase: Phrase) -> None:
-    """"lateral compartment of the knee": the part modifies the organ, and the observation is at the organ."""
+    """As in "lateral compartment of the knee": the part modifies the organ, and the observation is at the organ."""
     part = walk.generics[-1]
     walk.edges[:] = [edge for edge in walk.edges if not (edge[1] == LOCATED and edge[2] is part)]
     walk.add([part], MODIFY, phrase.sites, "modify:generic-of")

@@ -23,7 +23,10 @@ def _never(_: Item) -> bool:
 
 @dataclass(slots=True)
 class Phrase:
-    """A chunk read: ``heads`` observations that stand for it, ``sites`` its anatomy heads, ``generics`` left without one."""
+    """A chunk read.
+
+    ``heads`` are the observations that stand for it, ``sites`` its anatomy heads, ``generics`` nouns left without one.
+    """
 
     chunk: Chunk
     heads: list[Item] = field(default_factory=list)
@@ -39,7 +42,8 @@ class Phrase:
 def read(chunk: Chunk, edges: list[Edge], node: Test = _never, every: Test = _never, shared: Test = _never) -> Phrase:
     """Heads of a chunk; relations inside it are added to ``edges``; ``node``: is it a lymph node;
     ``every``: is it a side that belongs to every organ of a list; ``shared``: is it a
-    word so general that the site is named beside it."""
+    word so general that the site is named beside it.
+    """
     phrase = Phrase(chunk)
     last = chunk.groups[-1]
     _anatomy(chunk.groups, phrase, edges, node, every, shared)
@@ -50,8 +54,7 @@ def read(chunk: Chunk, edges: list[Edge], node: Test = _never, every: Test = _ne
         phrase.noun = True
         head = nouns[-1]
         phrase.heads = [head]
-        for noun in nouns[:-1]:
-            edges.append((noun, MODIFY, head, "modify:compound"))
+        edges.extend((noun, MODIFY, head, "modify:compound") for noun in nouns[:-1])
         for part in parts:
             edges.append((part, MODIFY, head, "modify:part"))
             phrase.part = part
@@ -93,16 +96,15 @@ def _adjectives(group: Sequence[Item], target: Item | None, phrase: Phrase, edge
 
 
 def _limits(group: Sequence[Item], words: Sequence[Item], bounds: Item, phrase: Phrase, edges: list[Edge]) -> None:
-    """"within normal limits", "upper limits of normal": all hang on "normal"."""
+    """As in "within normal limits", "upper limits of normal": all hang on "normal"."""
     normal = next((item for item in words if item.kind == "Q"), None)
     if normal is None:
-        for item in words:
-            edges.append((item, MODIFY, bounds, "modify:limits"))
+        edges.extend((item, MODIFY, bounds, "modify:limits") for item in words)
         phrase.heads.append(bounds)
         return
-    for item in words:
-        if item is not normal:
-            edges.append((item, MODIFY, normal if item.kind == "I" else bounds, "modify:limits"))
+    edges.extend(
+        (item, MODIFY, normal if item.kind == "I" else bounds, "modify:limits") for item in words if item is not normal
+    )
     edges.append((bounds, MODIFY, normal, "modify:limits"))
     phrase.heads.append(normal)
 
@@ -127,8 +129,7 @@ def _anatomy(
                 sites.append(head)
                 organs = organs[:-1]
                 head = organs[-1]
-            for organ in organs[:-1]:
-                edges.append((organ, MODIFY, head, "modify:organ"))
+            edges.extend((organ, MODIFY, head, "modify:organ") for organ in organs[:-1])
             # the side of a node's station is the station's: "right hilar lymph node"
             sided = organs[-2] if len(organs) > 1 and head.kind == "A" and organs[-2].kind == "J" else head
             for side in (*waiting, *sides):
@@ -143,8 +144,7 @@ def _anatomy(
         elif g < last_group and sides:
             waiting.extend(sides)
         elif own_generics:
-            for side in sides:
-                edges.append((side, MODIFY, own_generics[-1], "modify:side"))
+            edges.extend((side, MODIFY, own_generics[-1], "modify:side") for side in sides)
             if not sites:
                 alone = bool(sides) or bool(phrase.chunk.nouns)
                 phrase.generics = own_generics
@@ -155,20 +155,15 @@ def _anatomy(
             generics.extend(own_generics)
         elif sides:
             head = sides[-1]
-            for side in (*waiting, *sides[:-1]):
-                edges.append((side, MODIFY, head, "modify:side"))
+            edges.extend((side, MODIFY, head, "modify:side") for side in (*waiting, *sides[:-1]))
             sites.append(head)
     noun_group = len(groups) > 1 and groups[-1][-1].kind in "GA"
     # "hilar and mediastinal contours": the noun is every adjective's; "hilar and mediastinal nodes" likewise
     if noun_group and groups[-1][-1].kind == "A" and any(item.kind == "J" for item in groups[0]):
         head = sites[-1]
-        for site in sites[:-1]:
-            if site.kind == "J":
-                edges.append((site, MODIFY, head, "modify:organ"))
+        edges.extend((site, MODIFY, head, "modify:organ") for site in sites[:-1] if site.kind == "J")
         sites = [site for site in sites if site.kind != "J" or site is head]
-    for generic in generics:
-        for site in sites:
-            edges.append((generic, MODIFY, site, "modify:generic"))
+    edges.extend((generic, MODIFY, site, "modify:generic") for generic in generics for site in sites)
     phrase.sites = sites
     if sites and groups[-1][-1].kind == "G":
         phrase.noun_of_place = groups[-1][-1]

@@ -1,8 +1,8 @@
 """Give every token of a sentence a kind: entity kinds (one capital letter) or cue classes, longest phrase first.
 
-Kinds: A organ, J adjective of an organ, G generic noun of an organ, S side, L place preposition, O finding, N noun of change,
-M adjective, Q state, K change, D degree, E device, T part of a device, X measurement, B limits; ``w`` an unknown word,
-``num`` a number; punctuation is its own kind. Words no list holds are tried as a misspelling, then by their ending.
+Kinds: A organ, J adjective of an organ, G generic noun of an organ, S side, L place preposition, O finding, N noun of
+change, M adjective, Q state, K change, D degree, E device, T part of a device, X measurement, B limits, I the "within"
+of limits; ``w`` an unknown word, ``num`` a number; punctuation is its own kind. Words no list holds are tried as a misspelling, then by their ending.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ NOUNS = frozenset("OEN")
 ADJECTIVES = frozenset("MQKDI")
 TRANSPARENT = frozenset({"skip", "pseudo"})
 _PUNCTUATION = frozenset(",;:.!?()-/")
-_NOT = frozenset({"not", "never", "cannot", "nowhere", "isn't", "aren't", "wasn't", "weren't", "hasn't", "haven't", "didn't"})
+_NOT = frozenset(
+    {"not", "never", "cannot", "nowhere", "isn't", "aren't", "wasn't", "weren't", "hasn't", "haven't", "didn't"}
+)
 _AFTER_NOT = {"seen": "negpost", "seenadj": "negpost", "negpost": "negpostnot", "neg2": "negpostnot"}
 _DOUBTED = frozenset({"excluded", "ruled"})
 
@@ -49,6 +51,9 @@ def tag(words: Sequence[str], lexicon: Lexicon) -> list[Item]:
                 continue
         if word in _PUNCTUATION:
             items.append(Item(i, i + 1, "hedge" if word == "?" and i + 1 < n else word))
+            i += 1
+            continue
+        if not word:
             i += 1
             continue
         if word[0].isdigit() or (word[0] in ".<>~" and len(word) > 1):
@@ -125,6 +130,8 @@ def _number(words: Sequence[str], i: int, n: int, lexicon: Lexicon) -> tuple[int
     traits = lexicon.traits
     units, joins = traits["unit"], traits["dimension"]
     end = _one_number(words, i, n)
+    if word[-1] == "%":
+        return i + 1, "X"
     if word[-1].isalpha():
         tail = word.lstrip("0123456789.")
         if tail in units:

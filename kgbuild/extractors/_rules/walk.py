@@ -38,6 +38,7 @@ class Walk:
         anchor: last observation with a site.
         device, tip: last device and part of one.
         backup: observations before the present subject.
+        narrows: nouns whose "of" list goes on ("position of the lines and tubes").
         described: the last site came with its adjectives ("enlarged heart").
     """
 
@@ -60,6 +61,7 @@ class Walk:
     device: Item | None = None
     tip: Item | None = None
     backup: list[Item] = field(default_factory=list)
+    narrows: list[Item] = field(default_factory=list)
     described: bool = False
 
     @property
