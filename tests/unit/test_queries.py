@@ -50,7 +50,9 @@ def test_parameters_are_typed() -> None:
     assert query.bind({"limit": "3"}) == {"kind": "observation", "limit": 3}
     with pytest.raises(UsageError, match="--param limit: 'many' is not of type int"):
         query.bind({"limit": "many"})
-    with pytest.raises(UsageError, match="query findings has no parameter 'kinds'\n  expected  kind: string, limit: int"):
+    with pytest.raises(
+        UsageError, match="query findings has no parameter 'kinds'\n  expected  kind: string, limit: int"
+    ):
         query.bind({"kinds": "x"})
     assert queries.convert("x", "true", "bool") is True
     assert queries.convert("x", "2.5", "float") == 2.5
