@@ -305,39 +305,6 @@ class _Gathered:
         return self._reduce(pl.concat(self._parts)) if self._parts else None
 
 
-NODE_OF_LINK).unique("concept_id", maintain_order=True).to_dicts():
-            self._concepts.setdefault(row["concept_id"], row)
-        linked = chunk.links.select("mention", "concept_id")
-        pairs = chunk.relations.select("study_id", "relation", "presence", "source_id", "target_id")
-        for end in ("source", "target"):
-            pairs = pairs.join(linked.rename({"mention": f"{end}_id", "concept_id": end}), on=f"{end}_id", how="inner")
-        key = ["relation", "source", "target", "presence"]
-        pairs = pairs.filter(pl.col("source") != pl.col("target")).select("study_id", *key).unique()
-        owner = chunk.studies.select(pl.col("id").alias("study_id"), "patient_id")
-        people = pairs.join(owner, on="study_id").drop_nulls("patient_id").select(*key, "patient_id").unique()
-        counted = pairs.group_by(key).agg(pl.len().cast(pl.Int64).alias("n_studies"))
-        self._pairs = (
-            counted if self._pairs is None else pl.concat([self._pairs, counted]).group_by(key).agg(pl.sum("n_studies"))
-        )
-        self._patients = people if self._patients is None else pl.concat([self._patients, people]).unique()
-
-    def tables(self) -> Iterator[tuple[str, pl.DataFrame]]:
-        """(file, rows), sorted by key."""
-        concepts = [
-            {"id": key, **{name: row[name] for name in ("name", "kind", "source", "semantic_types")}}
-            for key, row in sorted(self._concepts.items())
-        ]
-        empty = _empty(NODES["Concept"])
-        yield "nodes/Concept.parquet", pl.DataFrame(concepts, schema=empty.schema) if concepts else empty
-        if self._pairs is None or self._patients is None:
-            return
-        key = ["relation", "source", "target", "presence"]
-        people = self._patients.group_by(key).agg(pl.len().cast(pl.Int64).alias("n_patients"))
-        edges = self._pairs.join(people, on=key, how="left").sort(key)
-        for relation in _RELATIONS:
-            yield f"edges/concept_{relation}.Concept.Concept.parquet", edges.filter(pl.col("relation") == relation)
-
-
 NODE_OF_LINK = ["concept_id", "name", "kind", "source", "semantic_types"]
 
 
