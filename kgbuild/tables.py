@@ -79,6 +79,22 @@ LINKS = pa.schema(
 )
 """One row a link of a link chunk; the concept stands beside it, so a run needs no concept base."""
 
+FINDING_LABELS = pa.schema(
+    [
+        pa.field("study_id", _string, nullable=False),
+        pa.field("image_id", _string),
+        pa.field("finding", _string, nullable=False),
+        ("value", pa.float64()),
+        ("box_x", pa.float64()),
+        ("box_y", pa.float64()),
+        ("box_w", pa.float64()),
+        ("box_h", pa.float64()),
+        ("source", _string),
+    ]
+)
+"""One row a label that a data set publishes: 1.0 present, 0.0 absent, -1.0 uncertain; not mentioned has no row. A box
+is in pixels of the published image, from its upper left corner. ``source`` says who or what labelled."""
+
 _MENTION = [
     ("study_id", _string),
     ("text", _string),

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from kgbuild.datasets._image_folders import prefix_under, require_folder
 from kgbuild.datasets._iu_records import ImageRow, image_id, study_id
 from kgbuild.domain import Failure, Image
-from kgbuild.errors import FileMissing
 
 IMAGE_FOLDERS = ("images", "images/images_normalized", "NLMCXR_png")
 
@@ -32,14 +32,8 @@ def find_images(base: Path, images: Path | None) -> ImageFiles:
     Raises:
         FileMissing: ``images`` is no folder.
     """
-    if images is not None and not images.is_dir():
-        raise FileMissing(
-            f"image folder {images} is not there",
-            where=str(images),
-            expected="a folder of <image id>.dcm.png, .png or .jpg files",
-            next_step="correct --images, or leave it out to look under the root",
-        )
-    start = _start(base, images) if images is not None else ""
+    require_folder(images, "a folder of <image id>.dcm.png, .png or .jpg files")
+    start = prefix_under(base, images) if images is not None else ""
     wanted = [(base / name, f"{name}/") for name in IMAGE_FOLDERS]
     if images is not None:
         wanted = [(images, start), (images / "images_normalized", f"{start}images_normalized/")]
@@ -55,14 +49,6 @@ def find_images(base: Path, images: Path | None) -> ImageFiles:
 
 def _preference(name: str) -> tuple[bool, bool, str]:
     return (not name.endswith(".dcm.png"), not name.endswith(".png"), name)
-
-
-def _start(base: Path, images: Path) -> str:
-    """What stands before a file name of ``images``: the folder's place under the root, nothing if it is elsewhere."""
-    if not images.resolve().is_relative_to(base.resolve()):
-        return ""
-    relative = images.resolve().relative_to(base.resolve()).as_posix()
-    return "" if relative == "." else f"{relative}/"
 
 
 class StudyImages(NamedTuple):

@@ -22,12 +22,12 @@ RAMP = [[0, 1000], [2000, 4095]]
 def make_dicom(path: Path, values: Any = RAMP, *, bits: int = 12, signed: bool = False, **tags: Any) -> Path:
     """A DICOM of the values in 16 bits each, ``bits`` of them used; ``tags`` are set as they stand."""
     from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+    from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 
     array = np.asarray(values, dtype="<i2" if signed else "<u2")
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
+    meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
     meta.MediaStorageSOPInstanceUID = generate_uid()
     data = Dataset()
     data.file_meta = meta
