@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from kgbuild import __version__, files
 from kgbuild.errors import FileMissing, KgbuildError, UsageError
-from kgbuild.pipelines import graph_rows, runs
+from kgbuild.pipelines import graph_rows, graph_totals, runs
 from kgbuild.pipelines.link import newest_links
 from kgbuild.pipelines.runs import Progress, Run, silent
 from kgbuild.pipelines.workspace import Workspace
@@ -142,7 +142,7 @@ def _write(folder: Path, pairs: Sequence[tuple[Run, Run]], progress: Progress) -
     total = sum(run.manifest.n_studies for run, _ in pairs)
     done = 0
     keys = _Keys()
-    totals = graph_rows.Totals()
+    totals = graph_totals.Totals()
     with ExitStack() as stack:
         writers = {}
         for name, schema in table_files().items():
@@ -151,7 +151,7 @@ def _write(folder: Path, pairs: Sequence[tuple[Run, Run]], progress: Progress) -
         progress("graph", 0, total)
         for annotations, links in pairs:
             dataset = annotations.manifest.dataset
-            follows = graph_rows.Follows()
+            follows = graph_totals.Follows()
             for number, path in annotations.chunks():
                 chunk = graph_rows.Chunk(_frame(path), _frame(links.chunk(number)), annotations.id)
                 for name, frame in chunk.tables():

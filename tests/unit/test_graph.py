@@ -15,7 +15,8 @@ import kgbuild
 from kgbuild.domain import mention_id
 from kgbuild.errors import KgbuildError, UsageError
 from kgbuild.pipelines import graph, runs
-from kgbuild.pipelines.graph_rows import Chunk, Follows, Totals
+from kgbuild.pipelines.graph_rows import Chunk
+from kgbuild.pipelines.graph_totals import Follows, Totals
 from kgbuild.pipelines.workspace import Workspace
 from kgbuild.tables import ANNOTATIONS, LINKS, table_files
 
