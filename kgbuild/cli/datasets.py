@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kgbuild import console
 from kgbuild.cli import options as o
+from kgbuild.errors import UsageError
 
 Name = Annotated[str, typer.Argument(help="Data set: see kgbuild datasets list.", metavar="NAME")]
 
@@ -100,4 +102,36 @@ def sections(
     return 4 if written.failures else 0
 
 
-COMMANDS = (("list", list_), ("check", check), ("sections", sections))
+def make(
+    name: Annotated[str, typer.Argument(help="What to make: mimic.", metavar="NAME")],
+    out: o.Out,
+    studies: Annotated[int, typer.Option("--studies", help="How many studies.", metavar="N", min=1)],
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.", metavar="S", min=0)],
+    images: Annotated[bool, typer.Option("--images", help="Draw the images too (needs Pillow).")] = False,
+    gold: Annotated[
+        Path | None, typer.Option("--gold", help="Write the reports' RadGraph JSON.", metavar="FILE")
+    ] = None,
+    dry_run: o.DryRun = False,
+    yes: o.Yes = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """Make a synthetic set in MIMIC-CXR's layout.
+
+    Example: kgbuild datasets make mimic --out made --studies 2000 --seed 1 --images --gold made.json
+    """
+    from kgbuild.synthesis import make_mimic, plan
+
+    if name != "mimic":
+        raise UsageError(f"{name!r} cannot be made", expected="mimic")
+    if dry_run:
+        console.facts({"out": out, **plan(out, studies, seed, images=images, replace=yes), "gold": gold})
+        return
+    with console.progress(quiet) as progress:
+        counts = make_mimic(out, studies, seed, images=images, gold=gold, replace=yes, progress=progress)
+    if not quiet:
+        console.say(f"{out}: " + ", ".join(f"{n:,} {what}" for what, n in counts.items() if n))
+        console.say(f"next: kgbuild datasets check mimic --root {out}")
+
+
+COMMANDS = (("list", list_), ("check", check), ("sections", sections), ("make", make))
