@@ -74,7 +74,7 @@ def test_a_study_that_fails_has_no_row_and_is_counted(root: Path, tmp_path: Path
     assert [failure.study_id for failure in written.failures] == ["s50000041"]
     assert (written.counts["rows"], written.counts["failed"]) == (1, 1)
     assert text_of(out) == f"{HEADER}s50000023,No change.,,,\r\n"
-    assert told == [("sections", 2, 2)]
+    assert told == [("sections", 0, 2), ("sections", 2, 2)]
 
 
 def test_it_is_written_whole_or_not_at_all(root: Path, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ class Backward:
                 self._denied(i, cues, k, followed)
             else:
                 two_way = kind != "hedgepost" or words[cue.end - 1] in TWO_WAY
-                if two_way and ((followed and direct(cues, k, words)) or explains(cues, k)):
+                if two_way and ((followed and direct(cues, k, words)) or explains(cues, k, words)):
                     continue
                 if (kind == "hedge" and (followed or cue.end - cue.start > 1)) or words[cue.start] == "if":
                     continue

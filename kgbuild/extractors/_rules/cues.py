@@ -16,6 +16,7 @@ TWO_WAY = frozenset(
     | {"unlikely", "doubtful", "uncertain", "equivocal", "considered"}
 )
 ATTRIBUTIVE = frozenset({"resolved", "removed", "absent", "cleared"})
+_REASONS = frozenset({"due", "because", "from", "secondary"})
 BREAKS = frozenset({"break", ";", ":", "("})
 JOIN = frozenset({"andor", ",", "/", "-"})
 VERBS = frozenset({"be", "seen", "negpost", "hedgepost", "negpostnot"})
@@ -51,9 +52,12 @@ def direct(cues: Sequence[Item], k: int, words: Sequence[str]) -> bool:
     return True
 
 
-def explains(cues: Sequence[Item], k: int) -> bool:
+def explains(cues: Sequence[Item], k: int, words: Sequence[str]) -> bool:
     """As in "is likely due to technique": the doubt is about the reason."""
-    return k + 1 < len(cues) and cues[k + 1].kind in ("suggest", "suggesthedge") and cues[k + 1].start == cues[k].end
+    if k + 1 >= len(cues) or cues[k + 1].start != cues[k].end:
+        return False
+    after = cues[k + 1]
+    return after.kind in ("suggest", "suggesthedge") or (after.kind == "from" and words[after.start] in _REASONS)
 
 
 def attributive(cues: Sequence[Item], k: int, words: Sequence[str]) -> bool:

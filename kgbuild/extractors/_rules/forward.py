@@ -199,7 +199,7 @@ class Forward:
         piece = self.chunks[i]
         if piece.link == "p" and not piece.nouns:
             return piece.groups[0][0].kind == "Q" and self.since < i - 1 and not self.chunks[i - 1].nouns
-        return bool(piece.nouns) and piece.groups[0][0].kind in "MSQK"
+        return bool(piece.nouns) and piece.groups[0][0].kind in "MSQKE"
 
     def _subject(self, i: int) -> bool:
         """An anatomy chunk followed by a predicate."""

@@ -111,7 +111,7 @@ def _apposed(walk: Walk, phrase: Phrase) -> bool:
 
 
 def _of(walk: Walk, phrase: Phrase, head: Item) -> None:
-    """As in "increase in the effusion": the first narrows the second; "changes of surgery": the second is the reason."""
+    """As in "increase in the effusion": the first narrows the second; "changes of surgery": the second explains."""
     within = walk.words[phrase.chunk.cues[-1].start] in ("of", "in")
     for item in walk.observed:
         if walk.has(item, "effect") and "no" not in walk.words[max(0, item.start - 3) : item.start]:

@@ -13,6 +13,7 @@ from kgbuild.extractors._rules.chunks import Chunk
 from kgbuild.extractors._rules.tagging import ADJECTIVES, ANATOMY, NOUNS, Item
 
 _LIST = frozenset({"andor", ",", "/", "-"})
+_MAKES = ("tomy", "plasty", "bypass", "ization", "fixation")
 _OPENS = frozenset({"neg", "show", "break", "prep", "with"})
 
 
@@ -56,6 +57,8 @@ def _cut(run: list[Item], i: int, part: list[Item], noun: bool, place: bool, wor
             described = kind == "Q" or any(other.kind in ADJECTIVES for other in part)
             return "p" if described or not any(other.kind in ANATOMY for other in run[i:]) else ""
         return ""
+    if kind == "E" and last == "O" and not _makes(words[part[-1].start]):
+        return "j"  # "no effusion clips …" of a report without stops; but "sternotomy wires"
     return "p" if kind == "X" and (noun or place) else ""
 
 
@@ -129,3 +132,8 @@ def _is_predicate(out: list[Chunk], piece: Chunk) -> bool:
     if "be" in kinds and "show" not in kinds:
         return True
     return not _OPENS.intersection(kinds) and ("andor" in kinds or "," in kinds)
+
+
+def _makes(word: str) -> bool:
+    """A procedure that leaves a device behind."""
+    return word == "fusion" or word.endswith(_MAKES)

@@ -57,7 +57,7 @@ def described(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
 
 
 def generic(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
-    """As in "size", "contour" alone: of the subject ("normal in size"), or of a site that follows ("size of the heart")."""
+    """Only "size", "contour": of the subject ("normal in size"), or of a site that follows ("size of the heart")."""
     listed = joined(kinds)
     if walk.subject_is_site and ("prep" in kinds or "from" in kinds or walk.role == "size"):
         walk.add(phrase.generics, MODIFY, walk.subject, "modify:generic-in")

@@ -2,7 +2,8 @@
 
 Kinds: A organ, J adjective of an organ, G generic noun of an organ, S side, L place preposition, O finding, N noun of
 change, M adjective, Q state, K change, D degree, E device, T part of a device, X measurement, B limits, I the "within"
-of limits; ``w`` an unknown word, ``num`` a number; punctuation is its own kind. Words no list holds are tried as a misspelling, then by their ending.
+of limits; ``w`` an unknown word, ``num`` a number; punctuation is its own kind. Words no list holds are tried as a
+misspelling, then by their ending.
 """
 
 from __future__ import annotations

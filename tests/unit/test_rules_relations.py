@@ -1,0 +1,125 @@
+"""Who is located at, modified by, or the reason for whom: one test a construction."""
+
+from __future__ import annotations
+
+import pytest
+
+from kgbuild.extractors._rules.engine import Engine
+from kgbuild.text import tokenize
+
+ENGINE = Engine(memo=0)
+ARROW = {"located_at": ">", "modify": "~", "suggestive_of": "=>"}
+
+
+def related(text: str) -> set[str]:
+    """``effusion>pleural`` located at, ``mild~effusion`` modify, ``opacity=>pneumonia`` suggestive of."""
+    entities, relations = ENGINE.annotate([token.text for token in tokenize(text.lower())])
+    return {entities[r.source].text + ARROW[r.type.value] + entities[r.target].text for r in relations}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("mild left pleural effusion", "mild~effusion left~pleural effusion>pleural"),
+        ("left lung base opacity", "left~base lung~base opacity>base"),
+        ("heart size is mildly enlarged", "size~heart mildly~enlarged enlarged>heart"),
+        ("left costophrenic angle is blunted", "left~costophrenic angle~costophrenic blunted>costophrenic"),
+        ("within normal limits", "within~normal limits~normal"),
+        ("calcified right hilar node", "calcified~node right~hilar node>hilar"),
+        ("basilar airspace disease", "disease>basilar disease>airspace"),
+        ("5 mm nodule", "5 mm~nodule"),
+        (
+            "bilateral hilar and mediastinal adenopathy",
+            "bilateral~hilar bilateral~mediastinal adenopathy>hilar adenopathy>mediastinal",
+        ),
+    ],
+)
+def test_inside_a_phrase(text: str, expected: str) -> None:
+    assert related(text) == set(expected.replace("5 mm", "5_mm").split()) if "5 mm" not in text else {"5 mm~nodule"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("the heart and aorta are normal", "normal>heart normal>aorta"),
+        ("heart normal", "normal>heart"),
+        ("the lungs are clear and expanded", "clear>lungs expanded>lungs"),
+        ("the opacities are stable", "stable~opacities"),
+        ("opacities at the base, unchanged", "opacities>base unchanged~opacities"),
+        ("a hernia with fluid has enlarged", "enlarged~hernia"),
+        ("bibasilar atelectasis, left greater than right", "atelectasis>bibasilar greater~atelectasis"),
+        ("the heart is normal in size", "normal>heart size~heart"),
+        ("normal size of the heart", "size~heart normal>heart"),
+        ("lungs are clear bilaterally", "clear>lungs bilaterally~lungs"),
+    ],
+)
+def test_predicates(text: str, expected: str) -> None:
+    assert related(text) == set(expected.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("edema in the lungs", "edema>lungs"),
+        ("edema and hemorrhage in the left lung", "edema>lung hemorrhage>lung left~lung"),
+        ("nodules in the right lung and left apex", "nodules>lung nodules>apex right~lung left~apex"),
+        ("in the left lung there is edema", "left~lung edema>lung"),
+        ("degenerative changes thoracic spine", "degenerative~changes changes>spine thoracic~spine"),
+        ("the lungs show edema", "edema>lungs"),
+        ("lungs are clear, without edema or effusion", "clear>lungs edema>lungs effusion>lungs"),
+        ("shoulder: no fracture", "fracture>shoulder"),
+        ("spurring of the lateral compartment of the knee", "spurring>knee lateral~compartment compartment~knee"),
+        ("blunting of the costophrenic angle", "blunting>costophrenic blunting>angle angle~costophrenic"),
+        ("no air below the diaphragm", "air>diaphragm below~diaphragm"),
+    ],
+)
+def test_places(text: str, expected: str) -> None:
+    assert related(text) == set(expected.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("opacity suggesting pneumonia or edema", "opacity=>pneumonia opacity=>edema"),
+        ("opacity, likely scar", "opacity=>scar"),
+        ("opacity is likely scar", "opacity=>scar"),
+        ("opacity, XXXX scar", "opacity=>scar"),
+        ("scar due to surgery", "scar=>surgery"),
+        ("changes post thoracotomy", "changes=>thoracotomy"),
+        ("sequelae of surgery", "sequelae=>surgery"),
+        ("infiltrate versus crowding", ""),
+        ("there may be edema", ""),
+        ("base opacity reflects scar", "opacity>base opacity=>scar scar>base"),
+    ],
+)
+def test_reasons(text: str, expected: str) -> None:
+    assert related(text) == set(expected.split())
+
+
+def test_devices_and_their_tips() -> None:
+    assert related("et tube tip is 4 cm above the carina") == {
+        "et tube>carina", "tip~et tube", "4 cm~tip", "above~carina",
+    }  # fmt: skip
+    assert related("a left picc with its tip in the svc") == {"picc>left", "picc>svc", "tip~picc"}
+    assert related("ap chest compared to ___: et tube in the trachea") == {"et tube>trachea"}
+
+
+def test_changes_and_outcomes() -> None:
+    assert related("no change in the effusion") == {"change~effusion"}
+    assert related("interval removal of the drain") == {"interval~removal", "removal~drain"}
+    assert related("stable position of the lines and tubes") == {"stable~position", "position~lines", "position~tubes"}
+    assert related("drain in standard position") == {"standard~position", "position~drain"}
+
+
+def test_relations_stay_inside_a_sentence_and_a_section() -> None:
+    assert related("edema. the lungs") == set()
+    tokens = ["edema", "in", "the", "lungs"]
+    assert ENGINE.annotate(tokens, frozenset({1}))[1] == ()
+
+
+def test_every_relation_names_its_rule() -> None:
+    entities, relations = ENGINE.annotate(["mild", "edema", "in", "the", "lungs", "suggesting", "failure"])
+    assert {r.rule for r in relations} == {
+        "modify:phrase", "located_at:prep", "suggestive_of:cue", "located_at:inferred",
+    }  # fmt: skip
+    assert [e.text for e in entities] == ["mild", "edema", "lungs", "failure"]

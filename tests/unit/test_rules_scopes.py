@@ -1,0 +1,123 @@
+"""What a sentence says of its findings: the cues, how far they reach, and where they stop."""
+
+from __future__ import annotations
+
+import pytest
+
+from kgbuild.extractors._rules.engine import Engine
+from kgbuild.text import tokenize
+
+ENGINE = Engine(memo=0)
+MARK = {"present": "+", "uncertain": "?", "absent": "-"}
+
+
+def said(text: str) -> str:
+    """Observations in order, each with its mark."""
+    entities, _ = ENGINE.annotate([token.text for token in tokenize(text)])
+    return " ".join(MARK[e.presence.value] + e.text for e in entities if e.type.value == "Observation")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("No effusion, pneumothorax or focal consolidation.", "-effusion -pneumothorax -focal -consolidation"),
+        ("No pneumothorax, small left effusion.", "-pneumothorax +small +effusion"),
+        ("No pneumothorax, right PICC in place.", "-pneumothorax +PICC"),
+        ("No fracture, lungs are clear.", "-fracture +clear"),
+        ("There is no effusion but mild edema.", "-effusion +mild +edema"),
+        ("Neither edema nor effusion is present.", "-edema -effusion"),
+        ("The lungs are free of edema.", "+free -edema"),
+        ("The heart is not enlarged.", "-enlarged"),
+        ("No rib is displaced.", "-displaced"),
+        ("No large effusion is seen, and a nodule is seen at the apex.", "-large -effusion +nodule"),
+    ],
+)
+def test_denial_before(text: str, expected: str) -> None:
+    assert said(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The effusion has resolved.", "-effusion +resolved"),
+        ("Pneumothorax is not seen.", "-pneumothorax".replace("p", "P")),
+        ("Edema, effusion and pneumothorax are all absent.", "-Edema -effusion -pneumothorax"),
+        ("The effusion, small on ___, is no longer seen.", "-effusion -small"),
+        ("The chest tube has been removed.", "-chest tube +removed"),
+        ("A nodule, not seen on the prior film, is present.", "+nodule"),
+        ("All tubes except the sheath have been removed.", "-tubes +sheath +removed"),
+        ("Resolved edema.", "+Resolved -edema"),
+        ("Edema rather than pneumonia.", "+Edema -pneumonia"),
+    ],
+)
+def test_denial_after(text: str, expected: str) -> None:
+    assert said(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("No change in the moderate effusion.", "-change +moderate +effusion"),
+        ("The effusion has not resolved.", "+effusion -resolved"),
+        ("There is no resolution of the edema.", "+edema"),
+        ("The base is not without atelectasis.", "+atelectasis"),
+        ("The edema has partially resolved.", "+edema +resolved"),
+        ("Not surprisingly, the effusion is larger.", "+effusion +larger"),
+        ("No kinking of the catheter.", "-kinking +catheter"),
+    ],
+)
+def test_denials_that_deny_something_else(text: str, expected: str) -> None:
+    assert said(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Possible small effusion.", "?small ?effusion"),
+        ("Opacities, likely atelectasis, although infection is not excluded.", "+Opacities ?atelectasis ?infection"),
+        ("Pneumonia cannot be excluded.", "?Pneumonia"),
+        ("Contusion versus aspiration.", "?Contusion ?aspiration"),
+        ("Edema is favored over pneumonia.", "?Edema ?pneumonia"),
+        ("Opacity suggesting pneumonia.", "+Opacity ?pneumonia"),
+        ("Opacity consistent with pneumonia.", "+Opacity +pneumonia"),
+        ("Opacity may represent scar or atelectasis.", "+Opacity ?scar ?atelectasis"),
+        ("No opacity to suggest pneumonia.", "-opacity -pneumonia"),
+        ("The differential includes edema, hemorrhage and infection.", "?edema ?hemorrhage ?infection"),
+        ("Widening is likely due to technique.", "+Widening"),
+        ("Fracture of uncertain age.", "+Fracture"),
+    ],
+)
+def test_doubt(text: str, expected: str) -> None:
+    assert said(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CT is recommended to exclude a mass.",
+        "If there is clinical concern for pneumonia, repeat the film.",
+        "Evaluate for pneumothorax.",
+        "The effusion cannot be assessed.",
+    ],
+)
+def test_advice_claims_nothing(text: str) -> None:
+    assert said(text) == ""
+
+
+def test_run_on_reports_without_stops() -> None:
+    text = (
+        "lungs are hypoinflated there is left base atelectasis no consolidation no effusion clips right upper quadrant"
+    )
+    assert said(text) == "+hypoinflated +atelectasis -consolidation -effusion +clips"
+
+
+def test_capitals_and_placeholders() -> None:
+    assert said("AP CHEST COMPARED TO ___: NO EFFUSION, MILD EDEMA.") == "-EFFUSION +MILD +EDEMA"
+
+
+def test_anatomy_is_always_present_and_rules_name_their_cue() -> None:
+    entities, _ = ENGINE.annotate(["no", "pleural", "effusion"])
+    assert [(e.text, e.presence.value, e.rule) for e in entities] == [
+        ("pleural", "present", "lexicon:anatomy"),
+        ("effusion", "absent", "lexicon:finding+negation:no"),
+    ]
