@@ -58,6 +58,7 @@ def write_sectioned(
     total = len(dataset.listing().studies if ids is None else ids)
     counts = {"rows": 0, "set by hand, left out": 0, "failed": 0, "without findings and impression": 0}
     failures = []
+    progress("sections", 0, total)
     with atomic(out_path) as part, part.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(HEADER)
