@@ -98,19 +98,21 @@ def main() -> None:
         child(given.child, given.studies[0], given.gold)
         return
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, seed {SEED}")
-    print(f"{'':<26} {'wall s':>8} {'CPU s':>8} {'per s':>8} {'MiB':>6} {'sentences':>10} {'distinct':>9}")
+    names = ("wall s", "CPU s", "per s", "per CPU s", "MiB", "sentences", "distinct")
+    print(f"{'':<26}" + "".join(f"{name:>11}" for name in names))
     if texts := iu_texts():
         count, kinds = distinct(texts)
-        print(f"{f'IU X-ray, {len(texts):,} reports':<61} {count:>10,} {kinds / count:>9.1%}")
+        print(f"{f'IU X-ray, {len(texts):,} reports':<81}{count:>11,}{kinds / count:>11.1%}")
     with tempfile.TemporaryDirectory(dir=given.out) as folder:
         for studies in given.studies:
             gold = Path(folder) / "gold.json"
             for name, path in (("", None), (" and gold", gold)):
                 wall, cpu, peak = measure(Path(folder), studies, path)
-                line = f"{f'{studies:,} studies{name}':<26} {wall:8.1f} {cpu:8.1f} {studies / wall:8,.0f} {peak:6.0f}"
+                line = f"{f'{studies:,} studies{name}':<26}{wall:11.1f}{cpu:11.1f}"
+                line += f"{studies / wall:11,.0f}{studies / cpu:11,.0f}{peak:11.0f}"
                 if path:
                     count, kinds = distinct(gold_texts(gold))
-                    line += f" {count:>10,} {kinds / count:>9.1%}"
+                    line += f"{count:>11,}{kinds / count:>11.1%}"
                 print(line, flush=True)
 
 

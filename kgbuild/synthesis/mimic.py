@@ -20,7 +20,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgbuild.errors import UsageError
 from kgbuild.files import sweep, write_text
@@ -29,6 +29,9 @@ from kgbuild.synthesis.patients import Table as Facts
 from kgbuild.synthesis.phrases import shipped
 from kgbuild.synthesis.reports import Writer
 from kgbuild.synthesis.tables import HEADERS, Gold, Table, gold_file, label_row, tables
+
+if TYPE_CHECKING:
+    from kgbuild.synthesis.drawing import Artist
 
 MARKER = "synthetic.json"
 MOST_STUDIES = 2_000_000
@@ -106,13 +109,16 @@ def make_mimic(
         progress: called with (stage, done, total).
 
     Returns:
-        Counts: patients, studies, images, boxes, entities are not counted.
+        How many patients, studies, images and boxes there are.
 
     Raises:
-        UsageError: numbers out of range, or a folder that must not be written to.
+        UsageError: numbers out of range, or a folder or file that must not be written to.
         DependencyMissing: ``images`` without Pillow.
     """
     wanted = plan(out, studies, seed, images=images, replace=replace)
+    if gold is not None and gold.is_dir():
+        raise UsageError(f"{gold} is a folder", expected="a file for the gold")
+    artist = _artist() if images else None
     out.mkdir(parents=True, exist_ok=True)
     sweep(out)
     _clear(out, wanted)
@@ -121,9 +127,15 @@ def make_mimic(
         gold.parent.mkdir(parents=True, exist_ok=True)
     names = [name for name in HEADERS if images or name != "boxes.csv"]
     with tables(out, names) as opened, gold_file(gold) as gathered:
-        counts = _Maker(out, seed, opened, gathered, images).run(studies, progress or _silent)
+        counts = _Maker(out, seed, opened, gathered, artist).run(studies, progress or _silent)
     write_text(out / MARKER, _marker(wanted, complete=True))
     return counts
+
+
+def _artist() -> Artist:
+    from kgbuild.synthesis.drawing import Artist
+
+    return Artist()
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -151,7 +163,9 @@ def _clear(out: Path, wanted: dict[str, Any]) -> None:
 class _Maker:
     """Makes patients in the order of their ids, and writes each one's studies."""
 
-    def __init__(self, out: Path, seed: int, opened: dict[str, Table], gold: Gold | None, images: bool) -> None:
+    def __init__(
+        self, out: Path, seed: int, opened: dict[str, Table], gold: Gold | None, artist: Artist | None
+    ) -> None:
         banks, headers, facts = shipped()
         self._facts = Facts(**facts)
         self._writer = Writer(banks, headers, self._facts, annotate=gold is not None)
@@ -160,11 +174,7 @@ class _Maker:
         self._tables = list(opened.values())
         self._by_name = opened
         self._gold = gold
-        self._draw = None
-        if images:
-            from kgbuild.synthesis.drawing import Artist
-
-            self._draw = Artist()
+        self._artist = artist
         mixed = Random(seed)  # noqa: S311 (made-up data)
         self._multiplier = mixed.randrange(_IDS // 4, _IDS // 2) * 10 + 3  # prime to 10^7: ids do not repeat
         self._shift = mixed.randrange(_IDS)
@@ -251,7 +261,7 @@ class _Maker:
         labels = f"{subject},{study},{label_row(speaker.marks)}"
         date = dt.date.fromordinal(day).strftime("%Y%m%d")
         clock = f"{int(draw() * 24) * 10_000 + int(draw() * 60) * 100 + int(draw() * 60)}.{int(draw() * 1000):03d}"
-        shape = (320, 320) if self._draw else (2544, 3056) if draw() < 0.5 else (3056, 2544)
+        shape = (320, 320) if self._artist else (2544, 3056) if draw() < 0.5 else (3056, 2544)
         rows = {
             "cxr-study-list.csv.gz": f"{subject},{study},{path}.txt",
             "cxr-record-list.csv.gz": "\n".join(
@@ -268,13 +278,13 @@ class _Maker:
             "mimic-cxr-2.0.0-chexpert.csv.gz": labels,
             "mimic-cxr-2.0.0-negbio.csv.gz": labels,
         }
-        if self._draw:
+        if self._artist:
             os.makedirs(f"{self._root}/{path}", exist_ok=True)
             boxes = []
             for view in views:
                 file = f"{self._root}/{path}/{view.dicom_id}.jpg"
                 boxes += [
-                    f"{view.dicom_id},{box}" for box in self._draw.save(state, view.position, view.dicom_id, file)
+                    f"{view.dicom_id},{box}" for box in self._artist.save(state, view.position, view.dicom_id, file)
                 ]
             counts["boxes"] += len(boxes)
             rows["boxes.csv"] = "\n".join(boxes)

@@ -13,7 +13,7 @@ from kgbuild.synthesis.phrases import COLUMNS, INHERITED, Banks, Choice, Ent, Gi
 
 _BITS = (0, 1, 2, 4)
 _REVERSED = (0, 4, 2, 1)
-_AN = re.compile(r"\b([Aa])(?= [aeiou])(?! u[ns]i)")
+_AN = re.compile(r"\b([Aa])(?= (?:[aeiou]|NG |8 |8\.|11 |18 ))(?! u[ns]i)")
 
 Facts: TypeAlias = dict[str, str]  # "$name" without the sign → name of a bank
 Lists: TypeAlias = dict[str, list[tuple[str, Facts]]]
