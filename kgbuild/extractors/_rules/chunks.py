@@ -18,6 +18,7 @@ class Chunk:
             ("heart | normal"), ``j`` put beside it ("changes | thoracic spine").
         gap: a placeholder for removed text stands directly before.
         nouns: observation nouns of the last group.
+        other: it holds a device's part or a measurement.
         anatomy: it names a place; ``adjective``: it holds adjectives. Set by ``note``.
     """
 
@@ -28,6 +29,7 @@ class Chunk:
     nouns: list[Item] = field(default_factory=list)
     anatomy: bool = False
     adjective: bool = False
+    other: bool = False
 
     @property
     def start(self) -> int:
@@ -58,3 +60,5 @@ class Chunk:
                     self.anatomy = True
                 elif item.kind in ADJECTIVES or item.kind == "B":
                     self.adjective = True
+                elif item.kind in "TX":
+                    self.other = True

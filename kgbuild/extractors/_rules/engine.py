@@ -12,6 +12,7 @@ from kgbuild.domain import Entity, Relation
 from kgbuild.extractors._rules import chunking, cues, outcomes, relations, scopes, sentences, structure, tagging
 from kgbuild.extractors._rules.chunks import Chunk
 from kgbuild.extractors._rules.lexicon import Lexicon, load
+from kgbuild.extractors._rules.phrase import Edge
 from kgbuild.labels import EntityType, Presence, RelationType
 
 _PRESENCE = {
@@ -59,7 +60,7 @@ class Engine:
             rows, pairs = self._recall(tuple(tokens[start:end]))
             base = len(entities)
             for first, last, kind, presence, measured, rule in rows:
-                text = " ".join(tokens[start + first : start + last])
+                text = tokens[start + first] if last - first == 1 else " ".join(tokens[start + first : start + last])
                 entities.append(Entity(start + first, start + last, text, kind, presence, measured, rule))
             for source, target, relation, rule in pairs:
                 links.append(Relation(base + source, base + target, relation, rule))
@@ -95,26 +96,14 @@ def read_sentence(tokens: Sequence[str], lexicon: Lexicon) -> Reading:
     if not chunks or _is_header(chunks, items):
         return _NOTHING
     readings = scopes.read(chunks, trailing, words, lexicon)
-    whole = lexicon.traits["whole"]
-
-    def node(item: tagging.Item) -> bool:
-        return words[item.start] == "lymph"
-
-    def every(item: tagging.Item) -> bool:
-        return words[item.start] in whole
-
-    general = lexicon.traits["airspace"]
-
-    def shared(item: tagging.Item) -> bool:
-        return " ".join(words[item.start : item.end]) in general
-
-    edges: list[structure.Edge] = []
+    edges: list[Edge] = []
     phrases = []
     rows: list[tuple[tagging.Item, str, str]] = []
+    titled = ":" in words
     for piece, scope in zip(chunks, readings, strict=True):
-        if scope.presence == cues.NOTHING or _is_title(piece, words, lexicon.traits["title"]):
+        if scope.presence == cues.NOTHING or (titled and _is_title(piece, words, lexicon.traits["title"])):
             continue
-        phrase = structure.read(piece, edges, node, every, shared)
+        phrase = structure.read(piece, words, lexicon, edges)
         phrase.uncertain = scope.presence == cues.UNCERTAIN
         phrases.append(phrase)
         rows.extend((item, scope.presence, scope.rule) for group in piece.groups for item in group)
@@ -140,7 +129,7 @@ def _is_title(piece: Chunk, words: list[str], title: frozenset[str]) -> bool:
     return title.issuperset(words[: words.index(":")])
 
 
-def _number(rows: list[tuple[tagging.Item, str, str]], edges: Sequence[structure.Edge]) -> Reading:
+def _number(rows: list[tuple[tagging.Item, str, str]], edges: Sequence[Edge]) -> Reading:
     rows.sort(key=lambda row: row[0].start)
     where: dict[int, int] = {}
     entities: list[Row] = []

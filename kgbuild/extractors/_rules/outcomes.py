@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from kgbuild.extractors._rules.chunks import Chunk
 from kgbuild.extractors._rules.cues import ABSENT, PRESENT, Scope, rule_of
 from kgbuild.extractors._rules.lexicon import Lexicon
-from kgbuild.extractors._rules.structure import MODIFY, Edge
+from kgbuild.extractors._rules.phrase import MODIFY, Edge
 from kgbuild.extractors._rules.tagging import Item
 
 _KINDS = frozenset({"neg", "negpost", "negpostnot"})

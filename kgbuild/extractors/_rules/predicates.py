@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kgbuild.extractors._rules.structure import LOCATED, MODIFY, Phrase
+from kgbuild.extractors._rules.phrase import LOCATED, MODIFY, Phrase
 from kgbuild.extractors._rules.tagging import Item
 from kgbuild.extractors._rules.walk import SITES, Walk, joined
 

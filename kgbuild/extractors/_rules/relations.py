@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kgbuild.extractors._rules import nouns, predicates, sites
 from kgbuild.extractors._rules.lexicon import Lexicon
-from kgbuild.extractors._rules.structure import Edge, Phrase
+from kgbuild.extractors._rules.phrase import Edge, Phrase
 from kgbuild.extractors._rules.walk import Walk
 
 

@@ -27,14 +27,14 @@ def split(tokens: Sequence[str], lexicon: Lexicon, breaks: frozenset[int] = froz
     n = len(tokens)
     singles = lexicon.singles
     for i, token in enumerate(tokens):
-        if (i in breaks and i > start) or i - start >= _LONGEST:
+        if i - start >= _LONGEST or (i in breaks and i > start):
             out.append((start, i))
             start = i
         if token in _STOPS:
             if not _continues(tokens, start, i, n):
                 out.append((start, i + 1))
                 start = i + 1
-        elif token[:1].isupper() and i > start and _forgotten_stop(tokens[i - 1], token, singles):
+        elif "A" <= token < "[" and i > start and _forgotten_stop(tokens[i - 1], token, singles):
             out.append((start, i))
             start = i
     if start < n:

@@ -23,6 +23,8 @@ _NOT = frozenset(
     {"not", "never", "cannot", "nowhere", "isn't", "aren't", "wasn't", "weren't", "hasn't", "haven't", "didn't"}
 )
 _AFTER_NOT = {"seen": "negpost", "seenadj": "negpost", "negpost": "negpostnot", "neg2": "negpostnot"}
+# kinds that no neighbour changes while tagging
+_AS_IT_IS = ENTITY | {"skip", "andor", "be", "neg", "hedge", "show", "with", "w", "break", "suggest", "suggesthedge"}
 _DOUBTED = frozenset({"excluded", "ruled"})
 
 
@@ -50,26 +52,23 @@ def tag(words: Sequence[str], lexicon: Lexicon) -> list[Item]:
                 length, kind = hit
                 i = _emit(items, words, i, i + length, kind, lexicon)
                 continue
-        if word in _PUNCTUATION:
+        known = singles.get(word)
+        if known is not None:
+            if known in _AS_IT_IS:
+                items.append(Item(i, i + 1, known))
+                i += 1
+            else:
+                i = _emit(items, words, i, i + 1, known, lexicon)
+        elif word in _PUNCTUATION:
             items.append(Item(i, i + 1, "hedge" if word == "?" and i + 1 < n else word))
             i += 1
-            continue
-        if not word:
-            i += 1
-            continue
-        if word[0].isdigit() or (word[0] in ".<>~" and len(word) > 1):
-            end, kind = _number(words, i, n, lexicon)
-            items.append(Item(i, end, kind))
-            i = end
-            continue
-        kind2 = singles.get(word)
-        if kind2 is None:
-            kind2, source = _unknown(word, lexicon)
-            items.append(Item(i, i + 1, kind2, source))
+        elif word[:1].isdigit() or (len(word) > 1 and word[0] in ".<>~"):
+            i = _number(items, words, i, n, lexicon)
         else:
-            i = _emit(items, words, i, i + 1, kind2, lexicon)
-            continue
-        i += 1
+            if word:
+                kind, source = _unknown(word, lexicon)
+                items.append(Item(i, i + 1, kind, source))
+            i += 1
     return items
 
 
@@ -126,41 +125,44 @@ def _emit(items: list[Item], words: Sequence[str], start: int, end: int, kind: s
     return end
 
 
-def _number(words: Sequence[str], i: int, n: int, lexicon: Lexicon) -> tuple[int, str]:
+def _number(items: list[Item], words: Sequence[str], i: int, n: int, lexicon: Lexicon) -> int:
+    """Add the number at ``i``, with its unit a measurement; the token after it."""
+    end, kind = _measure(words, i, n, lexicon.traits["unit"], lexicon.traits["dimension"])
+    items.append(Item(i, end, kind))
+    return end
+
+
+def _measure(words: Sequence[str], i: int, n: int, units: frozenset[str], joins: frozenset[str]) -> tuple[int, str]:
     word = words[i]
-    traits = lexicon.traits
-    units, joins = traits["unit"], traits["dimension"]
-    end = _one_number(words, i, n)
     if word[-1] == "%":
         return i + 1, "X"
     if word[-1].isalpha():
         tail = word.lstrip("0123456789.")
         if tail in units:
             return i + 1, "X"
-        if tail in ("st", "nd", "rd", "th"):
-            return i + 1, "S"
-        return i + 1, "num"
+        return i + 1, "S" if tail in ("st", "nd", "rd", "th") else "num"
+    end = first = _one_number(words, i, n)
     # 2 x 3 cm; 2 - 3 cm; 2 cm x 3 cm
     while end < n:
+        joined = end + 1 < n and (words[end] in joins or words[end] == "-")
         if words[end] in units:
             after = end + 1
-            if after + 1 < n and words[after] in joins and words[after + 1][0].isdigit():
-                end = _one_number(words, after + 1, n)
-                continue
-            return after, "X"
-        if end + 1 < n and (words[end] in joins or words[end] == "-") and words[end + 1][0].isdigit():
+            if not (after + 1 < n and words[after] in joins and words[after + 1][:1].isdigit()):
+                return after, "X"
+            end = _one_number(words, after + 1, n)
+        elif joined and words[end + 1][:1].isdigit():
             end = _one_number(words, end + 1, n)
-            if words[end - 1][-1].isalpha() and words[end - 1].lstrip("0123456789.") in units:
+            if words[end - 1].lstrip("0123456789.") in units:
                 return end, "X"
-            continue
-        if words[end] == "-" and end + 1 < n and words[end + 1] in units:
+        elif joined and words[end] == "-" and words[end + 1] in units:
             return end + 2, "X"
-        break
-    return _one_number(words, i, n), "num"
+        else:
+            break
+    return first, "num"
 
 
 def _one_number(words: Sequence[str], i: int, n: int) -> int:
-    if i + 2 < n and words[i + 1] == "." and words[i].isdigit() and words[i + 2][0].isdigit():
+    if i + 2 < n and words[i + 1] == "." and words[i].isdigit() and words[i + 2][:1].isdigit():
         return i + 3
     return i + 1
 

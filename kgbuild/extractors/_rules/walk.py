@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from kgbuild.extractors._rules.lexicon import Lexicon
-from kgbuild.extractors._rules.structure import LOCATED, Edge, Phrase
+from kgbuild.extractors._rules.phrase import LOCATED, Edge, Phrase
 from kgbuild.extractors._rules.tagging import Item
 
 SITES = frozenset("AJGS")
