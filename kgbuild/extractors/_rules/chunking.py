@@ -58,6 +58,11 @@ class _Builder:
     def _before_bounds(self, i: int) -> bool:
         return i + 1 < len(self.items) and self.items[i + 1].kind == "B"
 
+    def _governed(self) -> bool:
+        """The open run is a place after a preposition, complete in itself: "in the left base"."""
+        last = self.cues[-1].kind if self.cues else ""
+        return last == "prep" and self.run[-1].kind == "A" and bool(self.chunks)
+
     def _entity(self, item: Item) -> None:
         kind = item.kind
         run = self.run
@@ -66,7 +71,7 @@ class _Builder:
             self.cues.append(Item(item.start, item.end, "prep", item.source))
             self._entity(Item(item.start, item.end, "S", "place"))
             return
-        if self.gap and run and _gap_breaks(run[-1].kind, kind):
+        if self.gap and run and (_gap_breaks(run[-1].kind, kind) or (kind in "OM" and self._governed())):
             self.close()
         if not self.run:
             self.run_gap = self.gap

@@ -29,6 +29,8 @@ def kind_of(items: Sequence[Item], i: int, words: Sequence[str], run: Sequence[I
     if kind == "D":
         if follow in ADJECTIVES:
             return "D"
+        if word in ("well", "poorly"):
+            return "skip"  # "seen well"
         return "skip" if (word.endswith("ly") or word in _GRADES) and follow not in ENTITY else "M"
     if word in traits["carrier"]:
         return "skip" if not run and follow in _CARRIED else kind

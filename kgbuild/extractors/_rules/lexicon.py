@@ -39,6 +39,7 @@ KINDS = {
 _PLURAL = frozenset({"organ", "generic", "finding", "device", "part"})
 _BOTH = {
     ("hedge", "hedgepost"): "hedge2",
+    ("hedge", "suggesthedge"): "suggesthedge",
     ("neg", "negpost"): "neg2",
     ("neg", "negclear"): "negclear",
 }

@@ -112,11 +112,12 @@ def _apposed(walk: Walk, phrase: Phrase) -> bool:
 
 def _of(walk: Walk, phrase: Phrase, head: Item) -> None:
     """As in "increase in the effusion": the first narrows the second; "changes of surgery": the second explains."""
-    within = walk.words[phrase.chunk.cues[-1].start] in ("of", "in")
+    word = walk.words[phrase.chunk.cues[-1].start]
+    within = word in ("of", "in")
     for item in walk.observed:
         if walk.has(item, "effect") and "no" not in walk.words[max(0, item.start - 3) : item.start]:
             walk.edges.append((item, SUGGEST, head, "suggestive_of:effect"))
-        elif within and item.kind in "NO":
+        elif (item.kind == "N" and within) or (item.kind == "O" and word == "of"):
             walk.edges.append((item, MODIFY, head, "modify:of-phrase"))
             walk.narrows = [item]
 

@@ -127,10 +127,12 @@ def _attach(walk: Walk, phrase: Phrase, prep: bool) -> None:
             walk.add(sites, MODIFY, walk.targets, "modify:side-after")
             return
     for head in heads:
-        if head is not heads[-1] and any(site.kind != "S" for site in walk.sites_of(head)):
+        if head is not heads[-1] and any(
+            site.kind != "S" and not walk.has(site, "shared") for site in walk.sites_of(head)
+        ):
             continue  # "crowding of the vessels and opacities at the bases"
         walk.add([head], LOCATED, sites, "located_at:prep" if prep else "located_at:beside")
-        if prep and head.kind in "ONE" and phrase.noun_of_place is not None:
+        if prep and head.kind in "OE" and phrase.noun_of_place is not None:
             walk.edges.append((head, LOCATED, phrase.noun_of_place, "located_at:part"))
     walk.governed = list(heads)
     walk.role = "site"
