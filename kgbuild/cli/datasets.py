@@ -32,6 +32,8 @@ def check(
     workspace: o.Workspace = o.WORKSPACE,
     form: o.Form = None,
     section_parser: o.SectionParser = None,
+    mapping: o.Mapping = None,
+    maps: o.Map = None,
     fmt: o.Fmt = o.Format.table,
     quiet: o.Quiet = False,
     debug: o.Debug = False,
@@ -42,7 +44,8 @@ def check(
     """
     from kgbuild.pipelines.inspect import check_dataset
 
-    source = o.source(name, root, images, workspace, None, None, None, form=form, section_parser=section_parser)
+    more = {"mapping": o.text_of(mapping), "map": o.lines(maps), "section_parser": section_parser}
+    source = o.source(name, root, images, workspace, None, None, None, form=form, **more)
     report = check_dataset(source)
     columns = ("path", "needed", "present", "found", "expected", "size_bytes", "note")
     if fmt is o.Format.json:
@@ -78,6 +81,8 @@ def sections(
     limit: o.Limit = None,
     form: o.Form = None,
     section_parser: o.SectionParser = None,
+    mapping: o.Mapping = None,
+    maps: o.Map = None,
     dry_run: o.DryRun = False,
     quiet: o.Quiet = False,
     debug: o.Debug = False,
@@ -88,7 +93,8 @@ def sections(
     """
     from kgbuild.pipelines.sections_csv import plan_source, write_source
 
-    source = o.source(name, root, images, workspace, split, studies, limit, form=form, section_parser=section_parser)
+    more = {"mapping": o.text_of(mapping), "map": o.lines(maps), "section_parser": section_parser}
+    source = o.source(name, root, images, workspace, split, studies, limit, form=form, **more)
     if dry_run:
         console.facts(plan_source(source, out))
         return 0

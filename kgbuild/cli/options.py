@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import typer
 
-from kgbuild.errors import KgbuildError, UsageError
+from kgbuild.errors import FileMissing, KgbuildError, UsageError
 
 if TYPE_CHECKING:
     from kgbuild.pipelines.source import Source
@@ -56,6 +56,13 @@ Form = Annotated[str | None, typer.Option("--form", help="Which form of the data
 SectionParser = Annotated[
     str | None, typer.Option("--section-parser", help="tolerant (default) or mit-lcp, for mimic.", metavar="NAME")
 ]
+Mapping = Annotated[
+    Path | None, typer.Option("--mapping", help="YAML: which column is what (reports, huggingface).", metavar="FILE")
+]
+Map = Annotated[
+    list[str] | None,
+    typer.Option("--map", help="One column of it, as study=accession; repeat.", metavar="ENTRY=COLUMN"),
+]
 Run = Annotated[str | None, typer.Option("--run", help="An annotation run; default the newest.", metavar="RUN")]
 Workers = Annotated[int | None, typer.Option("--workers", help="Processes; default one a core.", metavar="N", min=1)]
 
@@ -75,6 +82,28 @@ def source(
 
     given = {name: value for name, value in options.items() if value is not None}
     return resolve(dataset, root, images, workspace, split=split, studies=studies, limit=limit, options=given)
+
+
+def text_of(file: Path | None) -> str | None:
+    """Content of a small file, in place of its name: what goes into a run's id must not be a path.
+
+    Raises:
+        FileMissing: it is absent.
+        UsageError: it is not UTF-8.
+    """
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except (FileNotFoundError, IsADirectoryError):
+        raise FileMissing(f"{file} is absent", expected="a YAML file: see docs/own-reports.md") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file} is not UTF-8 at byte {error.start}") from None
+
+
+def lines(values: list[str] | None) -> str | None:
+    """A repeated option as one data set option, a value a line."""
+    return "\n".join(values) if values else None
 
 
 def pairs(values: list[str], option: str) -> dict[str, str]:

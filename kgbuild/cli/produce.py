@@ -27,6 +27,8 @@ def generate(
     sections: o.Sections = SECTIONS,
     form: o.Form = None,
     section_parser: o.SectionParser = None,
+    mapping: o.Mapping = None,
+    maps: o.Map = None,
     extractor: Extractor = "rules",
     shard: Annotated[str, typer.Option("--shard", help="Only chunks i, i+n, … of the run.", metavar="i/n")] = "0/1",
     workers: o.Workers = None,
@@ -44,7 +46,8 @@ def generate(
     from kgbuild.pipelines.generate import parse_sections
     from kgbuild.pipelines.runs import parse_shard
 
-    where = o.source(dataset, root, images, workspace, split, studies, limit, form=form, section_parser=section_parser)
+    more = {"mapping": o.text_of(mapping), "map": o.lines(maps), "section_parser": section_parser}
+    where = o.source(dataset, root, images, workspace, split, studies, limit, form=form, **more)
     part, names = parse_shard(shard), parse_sections(sections)
     if dry_run:
         plan = stages.plan_generate(where, workspace, extractor=extractor, sections=names, shard=part)
@@ -136,6 +139,8 @@ def build(
     sections: o.Sections = SECTIONS,
     form: o.Form = None,
     section_parser: o.SectionParser = None,
+    mapping: o.Mapping = None,
+    maps: o.Map = None,
     extractor: Extractor = "rules",
     linker: Linker = "lexical",
     concepts: Concepts = None,
@@ -153,7 +158,8 @@ def build(
     from kgbuild.pipelines import stages
     from kgbuild.pipelines.generate import parse_sections
 
-    where = o.source(dataset, root, images, workspace, split, studies, limit, form=form, section_parser=section_parser)
+    more = {"mapping": o.text_of(mapping), "map": o.lines(maps), "section_parser": section_parser}
+    where = o.source(dataset, root, images, workspace, split, studies, limit, form=form, **more)
     names = parse_sections(sections)
     if dry_run:
         console.facts(stages.plan_generate(where, workspace, extractor=extractor, sections=names).lines, fmt.value)

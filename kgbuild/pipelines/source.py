@@ -94,7 +94,7 @@ def open_dataset(name: str, root: Path | None = None, images: Path | None = None
         raise RootMissing(
             f"no root for data set {name}", next_step=f"give --root DIR, set {variable}, or write it into kgbuild.toml"
         )
-    if root is not None and not root.exists():
+    if root is not None and not root.exists() and not getattr(kind, "remote", False):
         raise RootMissing(f"{root} does not exist", where=f"root of data set {name}")
     dataset: Dataset = kind(root, images, **options)
     return dataset
