@@ -129,6 +129,8 @@ class Backward:
 
     def _set(self, j: int, presence: str, rule: str) -> None:
         scope = self.scopes[j]
+        if presence == NOTHING and self.chunks[j].nouns and self.chunks[j].nouns[-1].kind == "E":
+            return  # a device whose tip is out of the picture is there
         if presence == UNCERTAIN and scope.presence == ABSENT and scope.own:
             return
         if presence == PRESENT and scope.own:

@@ -36,6 +36,8 @@ def kind_of(items: Sequence[Item], i: int, words: Sequence[str], run: Sequence[I
         return "skip" if not run and follow in _CARRIED else kind
     if word == "valve":
         return "E" if any(words[other.start] in traits["prosthetic"] for other in run) else kind
+    if kind == "B":
+        return kind if follow in ("prep", "Q") or any(other.kind in "QISM" for other in run) else "skip"
     if word == "both":
         return "skip" if _listed(items[after : after + 5]) else kind
     if word == "placement" and follow == "prep":
@@ -107,8 +109,10 @@ def bounds(items: Sequence[Item], i: int, word: str, run: Sequence[Item]) -> str
 
 
 def ranges(items: Sequence[Item], i: int, words: Sequence[str], run: Sequence[Item]) -> bool:
-    """The "to" of "mid to lower"."""
-    if run[-1].kind not in "SG" or i + 1 >= len(items):
+    """The "to" of "mid to lower", "small to moderate"."""
+    if i + 1 >= len(items):
         return False
-    after = items[i + 1]
-    return after.kind == "S" or words[after.start] == "low"
+    last, after = run[-1].kind, items[i + 1]
+    if last in "SG":
+        return after.kind == "S" or words[after.start] == "low"
+    return last == "M" and after.kind == "M"

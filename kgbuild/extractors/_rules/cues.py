@@ -16,7 +16,7 @@ TWO_WAY = frozenset(
     | {"unlikely", "doubtful", "uncertain", "equivocal", "considered"}
 )
 ATTRIBUTIVE = frozenset({"resolved", "removed", "absent", "cleared"})
-_REASONS = frozenset({"due", "because", "from", "secondary"})
+_REASONS = frozenset({"due", "because", "secondary"})
 BREAKS = frozenset({"break", ";", ":", "("})
 JOIN = frozenset({"andor", ",", "/", "-"})
 VERBS = frozenset({"be", "seen", "negpost", "hedgepost", "negpostnot"})

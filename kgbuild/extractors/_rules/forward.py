@@ -148,7 +148,7 @@ class Forward:
             if self.mode == ABSENT or cue.end - cue.start == 1:
                 self.mode = PRESENT
         elif kind in ("from", "show"):
-            if nouns and self.words[cue.start] not in ("to", "as", "by"):
+            if nouns and self.words[cue.start] not in ("to", "as", "by", "for", "than"):
                 self.mode = PRESENT
         elif kind == "suggest":
             if self.mode == UNCERTAIN or self.verb:

@@ -9,6 +9,7 @@ from kgbuild.extractors._rules.tagging import Item
 from kgbuild.extractors._rules.walk import HEDGES, SITES, Walk, denied, joined
 
 _OTHER_CLAUSE = frozenset({"andor", "break", "versus", "show"})
+_TIMES = frozenset({"after", "following", "since", "during", "before", "from"})
 _OF_ENDS = frozenset({"neg", "from", "show", "be"})
 _TOPIC_ENDS = frozenset({"break", ";", "show"})
 _DIRECT = HEDGES | {"neg", "neg2", "be"}
@@ -42,7 +43,7 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
     placed = _place(walk, phrase, head, kinds, listed)
     if not placed and not phrase.own_site and head.kind != "E":
         _inherit(walk, phrase, head, source)
-    if kinds and kinds[-1] == "from" and walk.observed:
+    if kinds and kinds[-1] == "from" and walk.observed and walk.word_before(phrase) in _TIMES:
         return  # "has recurred after thoracentesis": the sentence goes on about the first
     if listed and walk.role == "noun":
         walk.observed = [*walk.observed, head]
@@ -50,15 +51,18 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
             walk.subject = [*walk.subject, head]
     else:
         walk.observed = [head]
-        if walk.role == "noun" and walk.subject and "with" in kinds and not walk.subject_is_site:
-            pass  # "a hernia with a fluid level has grown": the hernia
+        if listed and walk.role == "site" and walk.subject_is_site and "andor" in kinds and not denied(kinds):
+            walk.subject = [*walk.subject, head]
+        elif walk.role == "noun" and walk.subject and "with" in kinds and not walk.subject_is_site:
+            walk.accompanied = True  # "a hernia with a fluid level has grown": the hernia
         elif not (walk.subject_is_site and "break" not in kinds and ("show" in kinds or "seen" in kinds)):
             walk.subject = [head]
+            walk.accompanied = False
     if head.kind == "E":
         if phrase.part is not None and "with" in kinds and walk.device is not None:
             walk.observed = [walk.device, head]  # "port with catheter tip in the atrium"
         walk.device = head
-    elif phrase.own_site and not phrase.uncertain:
+    elif not phrase.uncertain and any(not walk.has(site, "fixed") for site in phrase.sites):
         walk.anchor = head
     if phrase.part is not None:
         walk.tip = phrase.part
@@ -84,7 +88,9 @@ def _suggested(walk: Walk, phrase: Phrase, kinds: Sequence[str], head: Item, lis
     rule = ""
     observed = walk.observed
     if "suggest" in kinds or "suggesthedge" in kinds:
-        source, rule = observed, "suggestive_of:cue"
+        # "opacity with bronchograms, suggesting …": the opacity
+        source = walk.subject if walk.accompanied and not walk.subject_is_site else observed
+        rule = "suggestive_of:cue"
     elif listed and walk.reason and "neg" not in kinds:
         source, rule = walk.reason, "suggestive_of:list"
     elif observed and kinds:
@@ -95,8 +101,9 @@ def _suggested(walk: Walk, phrase: Phrase, kinds: Sequence[str], head: Item, lis
                 source, rule = observed, "suggestive_of:hedge"
         elif phrase.chunk.gap and list(kinds) == [","]:
             source, rule = observed, "suggestive_of:gap"
-        elif "show" in kinds and walk.word_before(phrase) == "post":
+        elif "show" in kinds and walk.text(phrase.chunk.cues[-1]) == "post":
             source, rule = observed, "suggestive_of:post"
+    source = [item for item in source if item.kind != "Q"]
     if not source or head in source:
         walk.reason = []
         return False
@@ -127,7 +134,8 @@ def _place(walk: Walk, phrase: Phrase, head: Item, kinds: Sequence[str], listed:
     cues = phrase.chunk.cues
     if walk.waiting:
         fronted, walk.waiting = walk.waiting, []
-        if not (cues and walk.words[cues[-1].start] in ("with", "without")):
+        apart = "andor" in kinds or (bool(cues) and walk.words[cues[-1].start] in ("with", "without"))
+        if not apart:
             walk.add([head], LOCATED, fronted, "located_at:fronted")
             return True
     if listed and walk.observed and walk.has(head, "samesite"):

@@ -17,6 +17,8 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
     if phrase.heads[0].kind == "X":
         _measure(walk, phrase.heads[0])
         return
+    if kinds and kinds[-1] == "from":
+        return  # "in a patient with altered …": of the patient
     targets = walk.subject
     link = phrase.chunk.link
     if walk.role == "predicate" and walk.targets and (not kinds or "break" in kinds or joined(kinds)):

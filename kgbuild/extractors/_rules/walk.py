@@ -39,6 +39,7 @@ class Walk:
         device, tip: last device and part of one.
         backup: observations before the present subject.
         narrows: nouns whose "of" list goes on ("position of the lines and tubes").
+        accompanied: the last observation only came "with" the subject.
         described: the last site came with its adjectives ("enlarged heart").
     """
 
@@ -62,6 +63,7 @@ class Walk:
     tip: Item | None = None
     backup: list[Item] = field(default_factory=list)
     narrows: list[Item] = field(default_factory=list)
+    accompanied: bool = False
     described: bool = False
 
     @property
