@@ -12,7 +12,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from kgbuild.errors import ColumnMissing
 
@@ -93,38 +93,36 @@ def _header_text(cells: Sequence[str]) -> str:
     return f"not one ({len(cells)} fields that are not column names)"
 
 
-class _Lines:
-    """The lines of a file from a place on, and how far they were read."""
+def _kept(lines: Iterable[str], seen: list[str]) -> Iterator[str]:
+    """The same lines, each put into ``seen`` on its way."""
+    for line in lines:
+        seen.append(line)
+        yield line
 
-    def __init__(self, file: IO[bytes], offset: int, number: int) -> None:
-        file.seek(offset)
-        self._text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
-        self.offset, self.number = offset, number
-        self.record()
 
-    def record(self) -> None:
-        """A record ends here: forget what was seen of it."""
-        self.first: str | None = None
-        self.problem: str | None = None
+def _measure(seen: Sequence[str], start: int, done: int) -> tuple[int, str | None]:
+    """Bytes of a record's lines, and the first byte in them that no table can hold.
 
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = next(self._text)
-        self.number += 1
-        if self.first is None:
-            self.first = line
-        if line.isascii() and "\0" not in line:
-            self.offset += len(line)
-            return line
-        if self.problem is None and (match := _BAD_CHARACTER.search(line)):
-            place = self.offset + _size(line[: match.start()])
-            byte = match.group().encode("utf-8", "surrogateescape")[0]
-            what = "is NUL" if byte == 0 else "is not UTF-8"
-            self.problem = f"byte 0x{byte:02x} at offset {place} (line {self.number}) {what}"
-        self.offset += _size(line)
-        return line
+    Args:
+        seen: the lines.
+        start: the byte that the first begins at.
+        done: how many lines stand before it.
+    """
+    text = seen[0] if len(seen) == 1 else "".join(seen)
+    if text.isascii() and "\0" not in text:
+        return len(text), None
+    problem = None
+    if match := _BAD_CHARACTER.search(text):
+        before = text[: match.start()]
+        line = done + 1
+        for one in seen[:-1]:
+            if len(one) > len(before):
+                break
+            before, line = before[len(one) :], line + 1
+        place = start + _size(text[: match.start()])
+        byte = match.group().encode("utf-8", "surrogateescape")[0]
+        problem = f"byte 0x{byte:02x} at offset {place} (line {line}) {'is NUL' if byte == 0 else 'is not UTF-8'}"
+    return _size(text), problem
 
 
 def _size(text: str) -> int:
@@ -144,16 +142,19 @@ def read_rows(path: Path, start: int | None = None, line: int = 1) -> Iterator[R
             start = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
     done = line - 1
     while True:
-        with path.open("rb") as file:
-            lines = _Lines(file, start, done)
+        file = path.open("rb")
+        file.seek(start)
+        with io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="") as text:
+            seen: list[str] = []
             try:
-                for cells in csv.reader(lines, strict=True):
-                    yield Row(done + 1, cells, lines.problem, start)
-                    start, done = lines.offset, lines.number
-                    lines.record()
+                for cells in csv.reader(_kept(text, seen), strict=True):
+                    size, problem = _measure(seen, start, done)
+                    yield Row(done + 1, cells, problem, start)
+                    start, done = start + size, done + len(seen)
+                    seen.clear()
                 return
             except csv.Error as error:
-                first = lines.first or ""
+                first = seen[0] if seen else ""
                 cells = [cell.strip('"') for cell in first.split(",")]  # good enough for the id
                 yield Row(done + 1, cells, f"not a CSV record: {error}", start)
                 start, done = start + _size(first), done + 1

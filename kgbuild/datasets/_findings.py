@@ -93,19 +93,19 @@ def wide_table(
     """
     import polars as pl
 
-    wide = pl.DataFrame(
-        {"study_id": study_ids, "image_id": image_ids, **values},
-        schema={"study_id": pl.String, "image_id": pl.String, **dict.fromkeys(values, pl.Float64)},
-    ).with_row_index("row")
-    long = wide.unpivot(index=["row", "study_id", "image_id"], variable_name="finding", value_name="value")
-    empty = pl.lit(None, dtype=pl.Float64)
-    long = (
-        long.drop_nulls("value")
-        .sort("row", maintain_order=True)
-        .with_columns(*(empty.alias(f"box_{side}") for side in Box._fields), pl.lit(source).alias("source"))
-        .select(FINDING_LABELS.names)
+    wide = pl.DataFrame(values, schema=dict.fromkeys(values, pl.Float64)).with_row_index("row")
+    long = wide.unpivot(index="row", variable_name="finding", value_name="value").drop_nulls("value")
+    long = long.sort("row", maintain_order=True)
+    rows, empty = long["row"], pl.lit(None, dtype=pl.Float64)
+    table = long.select(
+        pl.Series(study_ids, dtype=pl.String).gather(rows).alias("study_id"),
+        pl.Series(image_ids, dtype=pl.String).gather(rows).alias("image_id"),
+        "finding",
+        "value",
+        *(empty.alias(f"box_{side}") for side in Box._fields),
+        pl.lit(source).alias("source"),
     )
-    return long.to_arrow().cast(FINDING_LABELS)
+    return table.to_arrow().cast(FINDING_LABELS)
 
 
 def concat(tables: Sequence[pa.Table]) -> pa.Table:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,23 +34,25 @@ class ImageFolders:
         total = 0
         for folder in self.folders:
             with os.scandir(folder) as entries:
-                total += sum(entry.stat().st_size for entry in entries if entry.name.endswith(IMAGE_ENDS))
+                files = [entry for entry in entries if entry.name.lower().endswith(IMAGE_ENDS)]
+                total += sum(entry.stat().st_size for entry in files if _is(entry.is_file))
         return total
 
 
-def scan(folders: Iterable[tuple[Path, str]]) -> ImageFolders:
-    """List folders, each with what stands before its files' names. Of several files of one stem PNG goes first."""
+def scan(folders: Iterable[Path], base: Path, *others: Path) -> ImageFolders:
+    """List folders; paths are made as ``prefix_under`` says. Of several files of one stem PNG goes first."""
     found: dict[str, str] = {}
     named: dict[str, str] = {}
-    present = []
-    for folder, prefix in folders:
+    present: dict[Path, Path] = {}
+    for folder in folders:
         listed = image_names(folder)
-        if listed:
-            present.append(folder)
+        if not listed or present.setdefault(folder.resolve(), folder) is not folder:
+            continue
+        prefix = prefix_under(base, folder, *others)
         for name in sorted(listed, key=_preference):
             found.setdefault(stem(name), prefix + name)
             named.setdefault(name, prefix + name)
-    return ImageFolders(found, named, tuple(present))
+    return ImageFolders(found, named, tuple(present.values()))
 
 
 def image_names(folder: Path) -> list[str]:
@@ -57,8 +60,8 @@ def image_names(folder: Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    except OSError as error:
+        return _none_of(error)
     return [name for name in names if name.lower().endswith(IMAGE_ENDS) and not name.startswith(".")]
 
 
@@ -66,9 +69,24 @@ def folder_names(folder: Path) -> list[str]:
     """Names of the folders directly in a folder, sorted; none where it is absent."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-    except (FileNotFoundError, NotADirectoryError):
+            return sorted(entry.name for entry in entries if not entry.name.startswith(".") and _is(entry.is_dir))
+    except OSError as error:
+        return _none_of(error)
+
+
+def _none_of(error: OSError) -> list[str]:
+    """No names where there is no folder; a folder that may not be read stays an error."""
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
         return []
+    raise error
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    """False too for a link that goes round in a circle."""
+    try:
+        return kind()
+    except OSError:
+        return False
 
 
 def _preference(name: str) -> tuple[int, str]:

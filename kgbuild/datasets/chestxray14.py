@@ -217,7 +217,7 @@ def _find_images(root: Path, images: Path | None) -> ImageFolders:
     for top in tops:
         names = [name for name in folder_names(top) if name.startswith("images")]
         folders += [folder for name in names for folder in (top / name / "images", top / name)]
-    return scan((folder, prefix_under(root, folder, *tops)) for folder in folders)
+    return scan(folders, root, *tops)
 
 
 def _file(

@@ -120,15 +120,15 @@ class CheXpert:
         }
         found = []
         for split, path in self.tables.items():
-            ids: list[tuple[str, str]] = []
-            values: dict[str, list[float | None]] = {name: [] for name in CHEXPERT}
             table = _open(path)
-            for row in table.rows:
-                if (split, row.line) in used:
-                    ids.append(used[split, row.line])
-                    for name, column in values.items():
-                        column.append(_VALUES.get(table.cell(row, name.lower()).strip()))
-            found.append(wide_table([study for study, _ in ids], [image for _, image in ids], values, SOURCES[split]))
+            labels = _Labels.of(table)
+            rows = [(used[split, row.line], labels.cells(row)) for row in table.rows if (split, row.line) in used]
+            values = {
+                name: [_VALUES.get(texts[place].strip()) for _, texts in rows]
+                for place, name in enumerate(labels.names)
+            }
+            studies, images = [ids[0] for ids, _ in rows], [ids[1] for ids, _ in rows]
+            found.append(wide_table(studies, images, values, SOURCES[split]))
         return concat(found)
 
     def check(self) -> list[FileCheck]:
@@ -158,10 +158,11 @@ class CheXpert:
         read = {}
         for split, path in self.tables.items():
             table = _open(path)
+            labels = _Labels.of(table)
             read[split] = 0
             for row in table.rows:
                 read[split] += 1
-                _take(rows, table, row, split)
+                _take(rows, table, row, split, labels)
         refs = tuple(
             StudyRef(f"{self.name}:{key}", study.split, f"{self.name}:{key.partition('/')[0]}")
             for key, study in rows.studies.items()
@@ -189,16 +190,40 @@ def _open(path: Path) -> Table:
     return open_table(path, ("path",), HEADER)
 
 
-def _take(rows: Collector, table: Table, row: Row, split: str) -> None:
+class _Labels(NamedTuple):
+    """The labels that a table has (the test set's may have fewer), and where they stand."""
+
+    names: list[str]
+    places: list[int]
+
+    @classmethod
+    def of(cls, table: Table) -> _Labels:
+        """Those of one table."""
+        names = [name for name in CHEXPERT if name.lower() in table.columns]
+        return cls(names, [table.columns[name.lower()] for name in names])
+
+    def cells(self, row: Row) -> list[str]:
+        """The cells of a sound row."""
+        return [row.cells[place] for place in self.places]
+
+    def wrong(self, row: Row) -> str | None:
+        """The first label whose cell is no value."""
+        cells = self.cells(row)
+        if _VALUES.keys() >= set(cells):
+            return None
+        bad = (name for name, text in zip(self.names, cells, strict=True) if text.strip() not in _VALUES)
+        return next(bad, None)
+
+
+def _take(rows: Collector, table: Table, row: Row, split: str, labels: _Labels) -> None:
     """One image, if the row is sound."""
     place = parse_path(table.cell(row, "path"))
     if row.problem or place is None:
         problem = row.problem or "its path has not the shape train/patient00001/study1/view1_frontal.jpg"
         rows.fail(rows.study_id(place) if place else table.name, problem, table.where(row))
         return
-    wrong = [name for name in CHEXPERT if table.cell(row, name.lower()).strip() not in _VALUES]
-    if wrong:
-        rows.fail(rows.study_id(place), f"{wrong[0]} is none of 1, 0, -1 and blank", table.where(row))
+    if wrong := labels.wrong(row):
+        rows.fail(rows.study_id(place), f"{wrong} is none of 1, 0, -1 and blank", table.where(row))
     rows.add(table, row, place, split, view_of(table.cell(row, "frontal/lateral"), table.cell(row, "ap/pa")))
 
 

@@ -65,7 +65,7 @@ class CovidCxr:
         folder = Path(images) if images is not None else None
         require_folder(folder, "a folder of the files that the column filename names")
         folders = [self.root / "images", self.root] if folder is None else [folder, folder / "images"]
-        self.image_files: ImageFolders = scan((path, prefix_under(self.root, path, *folders)) for path in folders)
+        self.image_files: ImageFolders = scan(folders, self.root, *folders)
 
     def fingerprint(self) -> str:
         """SHA-256 over the table's bytes and the names of the image files present."""

@@ -219,6 +219,19 @@ def test_images_elsewhere_and_unlisted(tmp_path: Path) -> None:
         ChestXray14(root, tmp_path / "nowhere")
 
 
+def test_links_that_go_round_in_a_circle(tmp_path: Path) -> None:
+    make(tmp_path)
+    touch(tmp_path, "images/00000001_000.png")
+    (tmp_path / "images_1").symlink_to("images_1")
+    (tmp_path / "images" / "images").symlink_to("images")
+    (tmp_path / "images_2").symlink_to(".")
+    (tmp_path / "images" / "00000002_000.png").symlink_to("00000002_000.png")
+    data = ChestXray14(tmp_path)
+    (*_, line) = data.check()
+    assert (line.path, line.found) == ("images/", 2)
+    assert data.listing().failures == ()
+
+
 def test_the_wrong_root_or_header_says_what_should_be_there(tmp_path: Path) -> None:
     with pytest.raises(RootMissing, match=r"(?s)is not a folder.*Data_Entry_2017_v2020.csv.*nihcc\.app\.box\.com"):
         ChestXray14(tmp_path / "nowhere")

@@ -127,6 +127,16 @@ def test_images_elsewhere(tmp_path: Path) -> None:
         CheXpert(tmp_path / "tables", tmp_path / "nowhere")
 
 
+def test_links_that_go_round_in_a_circle(tmp_path: Path) -> None:
+    make(tmp_path)
+    (tmp_path / "CheXpert-loop").symlink_to("CheXpert-loop")
+    (tmp_path / "train" / "patient00003").symlink_to("patient00003")
+    (tmp_path / "train" / "patient00002" / "study2").symlink_to("study2")
+    data = CheXpert(tmp_path)
+    assert data.check()[-1].found == 5
+    assert len(list(data.studies())) == 4
+
+
 def test_labels(tmp_path: Path) -> None:
     table = CheXpert(make(tmp_path)).labels()
     assert table.schema == FINDING_LABELS
