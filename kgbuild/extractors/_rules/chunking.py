@@ -14,6 +14,7 @@ from kgbuild.extractors._rules.runs import merge, split_run
 from kgbuild.extractors._rules.tagging import ANATOMY, ENTITY, NOUNS, TRANSPARENT, Item
 
 _GAPS = frozenset({"xxxx", "___"})
+_CARRIERS = frozenset({"structures", "structure"})
 
 
 def chunk(items: Sequence[Item], words: Sequence[str], lexicon: Lexicon) -> tuple[list[Chunk], list[Item]]:
@@ -35,7 +36,7 @@ class _Builder:
         self.chunks: list[Chunk] = []
         self.cues: list[Item] = []
         self.run: list[Item] = []
-        self.gap = self.run_gap = False
+        self.gap = self.run_gap = self.ended = False
 
     def take(self, i: int, item: Item) -> None:
         """Read the next item."""
@@ -50,8 +51,11 @@ class _Builder:
                 self._entity(item)
                 return
         elif kind in TRANSPARENT:
-            if self.words[item.start] in _GAPS:
+            word = self.words[item.start]
+            if word in _GAPS:
                 self.gap = True
+            elif word in _CARRIERS and self.run:
+                self.ended = True
             return
         self._cue(i, item)
 
@@ -138,6 +142,8 @@ class _Builder:
             piece.note()
             self.chunks.append(piece)
             cues, gap = [], False
+        self.chunks[-1].gap_after = self.gap or self.ended
+        self.ended = False
         self.cues, self.run = [], []
 
 

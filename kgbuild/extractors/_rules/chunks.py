@@ -16,7 +16,8 @@ class Chunk:
         cues: the cue items between the phrase before and this one.
         link: ``""`` if cues stand between, else how the phrase was cut from the one before: ``p`` said of it
             ("heart | normal"), ``j`` put beside it ("changes | thoracic spine").
-        gap: a placeholder for removed text stands directly before.
+        gap: a placeholder for removed text stands directly before; ``gap_after``: directly
+            after, or a noun that is no entity ("osseous structures"): the phrase waits for no other.
         nouns: observation nouns of the last group.
         other: it holds a device's part or a measurement.
         anatomy: it names a place; ``adjective``: it holds adjectives. Set by ``note``.
@@ -26,6 +27,7 @@ class Chunk:
     cues: list[Item] = field(default_factory=list)
     link: str = ""
     gap: bool = False
+    gap_after: bool = False
     nouns: list[Item] = field(default_factory=list)
     anatomy: bool = False
     adjective: bool = False

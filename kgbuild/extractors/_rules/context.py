@@ -50,6 +50,8 @@ def kind_of(items: Sequence[Item], i: int, words: Sequence[str], run: Sequence[I
         return "M" if after < n and words[items[after].start] in ("loss", "overload") else kind
     if word in ("low", "high"):
         return "S" if after < n and words[items[after].start] in traits["line end"] else kind
+    if word == "silhouettes":
+        return kind if run and run[-1].kind in ANATOMY else "prep"
     if word == "silhouetting":
         return "prep" if run and run[-1].kind in NOUNS else kind
     if word == "lower":

@@ -105,6 +105,7 @@ def read_sentence(tokens: Sequence[str], lexicon: Lexicon) -> Reading:
             continue
         phrase = structure.read(piece, words, lexicon, edges)
         phrase.uncertain = scope.presence == cues.UNCERTAIN
+        phrase.absent = scope.presence == cues.ABSENT
         phrases.append(phrase)
         rows.extend((item, scope.presence, scope.rule) for group in piece.groups for item in group)
     rows.extend(outcomes.read(chunks, trailing, readings, words, lexicon, edges))

@@ -41,7 +41,7 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
     else:
         walk.narrows = []
     placed = _place(walk, phrase, head, kinds, listed)
-    if not placed and not phrase.own_site and head.kind != "E":
+    if not placed and not phrase.own_site and not phrase.absent and head.kind != "E":
         _inherit(walk, phrase, head, source)
     if kinds and kinds[-1] == "from" and walk.observed and walk.word_before(phrase) in _TIMES:
         return  # "has recurred after thoracentesis": the sentence goes on about the first

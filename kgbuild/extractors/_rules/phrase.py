@@ -23,7 +23,7 @@ class Phrase:
         noun: it has an observation noun.
         part: a device's part in it ("tip").
         own_site: it names a place itself.
-        uncertain: the report leaves it possible.
+        uncertain: the report leaves it possible; ``absent``: it denies it.
         noun_of_place: the generic noun of its place, the "angle" of "costophrenic angle".
     """
 
@@ -35,4 +35,5 @@ class Phrase:
     part: Item | None = None
     own_site: bool = False
     uncertain: bool = False
+    absent: bool = False
     noun_of_place: Item | None = None

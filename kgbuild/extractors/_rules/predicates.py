@@ -13,6 +13,8 @@ _ASIDE = frozenset({",", "(", "break", "-", "from", "with"})
 
 def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
     """What the adjectives are said of: the subject, what the predicate before was said of, or what stands nearest."""
+    if walk.waiting and not walk.subject:
+        walk.subject = walk.waiting  # "… of the chest are normal", what was of it being removed
     walk.waiting = []
     if phrase.heads[0].kind == "X":
         _measure(walk, phrase.heads[0])

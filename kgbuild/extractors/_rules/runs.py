@@ -45,6 +45,8 @@ def _cut(run: list[Item], i: int, part: list[Item], noun: bool, place: bool, wor
     if kind in ANATOMY:
         if noun or (kind in "AJ" and last == "Q" and place):
             return "j"
+        if kind == "J" and last == "G" and words[part[-1].start] != "vascular":
+            return "j"  # "heart size mediastinal contours"
         # "clear bilaterally"
         return "j" if kind == "S" and last in ADJECTIVES and words[run[i].start].endswith("ly") else ""
     if kind in ADJECTIVES:
@@ -91,6 +93,9 @@ def _shares(out: list[Chunk], piece: Chunk) -> bool:
         return False
     comma_only = True
     for cue in piece.cues:
+        if cue.kind == "break" and len(out) == 1 and not before.anatomy and piece.anatomy and not piece.nouns:
+            comma_only = False  # "hyperexpanded but clear lungs"
+            continue
         if cue.kind not in _LIST:
             return False
         if cue.kind != ",":
@@ -114,6 +119,8 @@ def _shares(out: list[Chunk], piece: Chunk) -> bool:
         kinds = [item.kind for item in piece.groups[-1]]
         if last == "S" and not any(item.kind in "AJ" for item in items):  # "right and left lungs"
             return "A" in kinds or "J" in kinds
+        if before.gap_after and kinds[-1] == "A":
+            return False
         return last == "J" and kinds[-1] in "GA" and not _is_predicate(out, before)
     if not before.anatomy and piece.anatomy:  # "calcified and tortuous aorta"
         if comma_only or _is_predicate(out, before):

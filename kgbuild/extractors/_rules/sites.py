@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kgbuild.extractors._rules.phrase import LOCATED, MODIFY, SUGGEST, Phrase
+from kgbuild.extractors._rules.tagging import Item
 from kgbuild.extractors._rules.walk import SITES, Walk, joined
 
 _NO_PLACE = frozenset({",", "from", "break", ";", ":", "be", "show"})
@@ -17,7 +18,7 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
     if walk.word_before(phrase) == "than" and all(site.kind == "S" for site in sites):
         return  # the "right" of "left greater than right"
     if walk.role == "site" and not prep and joined(kinds):
-        _coordinate(walk, phrase)
+        _coordinate(walk, sites)
         return
     if (prep or phrase.chunk.link == "j" or "seen" in kinds) and (walk.observed or walk.role == "generic"):
         if walk.role == "site" and walk.governed and walk.generics and walk.word_before(phrase) == "of":
@@ -59,9 +60,13 @@ def described(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
 def generic(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
     """Only "size", "contour": of the subject ("normal in size"), or of a site that follows ("size of the heart")."""
     listed = joined(kinds)
-    if walk.subject_is_site and ("prep" in kinds or "from" in kinds or walk.role == "size"):
+    if walk.subject_is_site and ("prep" in kinds or "from" in kinds or "be" in kinds or walk.role == "size"):
         walk.add(phrase.generics, MODIFY, walk.subject, "modify:generic-in")
+        walk.add(phrase.heads, LOCATED, walk.subject, "located_at:generic-in")
         walk.role = "size"
+        return
+    if listed and walk.role == "site" and walk.subject_is_site and not phrase.heads:
+        _coordinate(walk, phrase.generics)  # "silhouette and vasculature are normal"
         return
     walk.pending = [*(walk.pending if listed else []), *phrase.generics]
     walk.role = "generic"
@@ -99,12 +104,11 @@ def _governs(kinds: Sequence[str]) -> bool:
     return False
 
 
-def _coordinate(walk: Walk, phrase: Phrase) -> None:
-    sites = phrase.sites
+def _coordinate(walk: Walk, sites: Sequence[Item]) -> None:
     if walk.governed:
         walk.add(walk.governed, LOCATED, sites, "located_at:coordination")
         return
-    if walk.described and len(phrase.chunk.groups) == 1:  # "enlarged heart and aorta"
+    if walk.described:  # "enlarged heart and aorta"
         walk.add(walk.observed, LOCATED, sites, "located_at:coordination")
     walk.subject = [*walk.subject, *sites] if walk.subject_is_site else list(sites)
     if walk.waiting:
