@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 MARKER = "synthetic.json"
 MOST_STUDIES = 2_000_000
 _PER_PATIENT = 8
+_STUDIES_FROM = 3_141_592  # so that no study has the digits of its patient
 _IDS = 10_000_000
 _COUNT_POWER = 1.67  # 1 + 8 r^1.67, cut off: 3.5 studies a patient, as MIMIC-CXR has
 _TWO_VIEWS = (0.8, 0.2, 0.65)  # by illness
@@ -226,7 +227,7 @@ class _Maker:
             if j:
                 state = self._facts.go_on(state, draw)
                 day += 1 + int(draw() ** 3 * 500)
-            study = 50_000_000 + self._scattered(patient * _PER_PATIENT + j)
+            study = 50_000_000 + self._scattered(_STUDIES_FROM + patient * _PER_PATIENT + j)
             rows.append((study, self._study(subject, study, folder, split, day, state, random, counts)))
         counts["studies"] += count
         for _, lines in sorted(rows):
