@@ -57,7 +57,7 @@ class _RowTable:
         for column in columns:
             values = batch.column(column).to_pylist()
             if pa.types.is_struct(batch.column(column).type):
-                stem = self.path.name.partition(".")[0]
+                stem = self.name.rpartition(".")[0]
                 values = [
                     {"path": f"{stem}-{number}"} if value and not value.get("path") else value
                     for number, value in enumerate(values, first + 1)

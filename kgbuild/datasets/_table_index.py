@@ -91,6 +91,7 @@ class Pass:
         self.refs: list[StudyRef] = []
         self.failures: list[Failure] = []
         self.counts: Counter[str] = Counter()
+        self.rows: Counter[str | None] = Counter()
         self.orders: Counter[frozenset[Order]] = Counter()
         self.hashes = array("q")
         self.imaged = bytearray()
@@ -99,11 +100,11 @@ class Pass:
     def run(self) -> Index:
         """The index of all tables."""
         for number, table in enumerate(self.tables):
-            count = 0
+            before = self.rows.total()
             for row in table.scan(self.reading.columns):
-                count += 1
-                self._row(Place(number, row.position, row.line), table, row, count)
-            self.index.rows.append(count)
+                self.rows[table.split] += 1
+                self._row(Place(number, row.position, row.line), table, row)
+            self.index.rows.append(self.rows.total() - before)
         self._settle_dates()
         self.index.listing = Listing(tuple(self.refs), tuple(self.failures), self._counts())
         self.index.digest = self.digest.hexdigest()
@@ -120,10 +121,10 @@ class Pass:
             counts["rows that only add images"] = self.counts["added"]
         return counts
 
-    def _row(self, place: Place, table: Table, row: Row, count: int) -> None:
-        self._hash(str(row.problem), *map(as_text, row.cells))
+    def _row(self, place: Place, table: Table, row: Row) -> None:
+        self._hash(row.problem or "", *[cell if type(cell) is str else as_text(cell) for cell in row.cells])
         where = table.where(row.line)
-        own = self._own_id(table, row.cells, count)
+        own = self._own_id(table, row.cells)
         if not is_id(own):
             shape = "is empty" if not own else "is not one word of at most 120 characters"
             problem = row.problem or f"the study id (column {self.reading.map.fields['study']}) {shape}"
@@ -144,12 +145,12 @@ class Pass:
         else:
             self.counts["copies"] += 1
 
-    def _own_id(self, table: Table, cells: Cells, count: int) -> str:
+    def _own_id(self, table: Table, cells: Cells) -> str:
         """The row's own id; empty where there is none, or where the row is too broken to be believed."""
         if not cells:
             return ""
         if self.reading.map.fields["study"] == ROW_NUMBER:
-            return f"{table.split or 'row'}-{count}"
+            return f"{table.split or 'row'}-{self.rows[table.split]}"
         return self.reading.text(cells, "study")
 
     def _first(self, study_id: str, place: Place, content: int, row: Row, table: Table) -> None:

@@ -43,7 +43,6 @@ class JsonTable:
     ) -> None:
         self.path, self.name, self.columns, self.split = path, name, columns, split
         self.cells, self.nested = cells, nested
-        self._ends: dict[str, array[int]] = {}
         self.starts, self.ends, self.keys = array("Q"), array("Q"), array("I")
         self.names: dict[str, int] = {}
 
@@ -65,7 +64,7 @@ class JsonTable:
     def _row(self, number: int, found: Located, columns: Sequence[str]) -> Row:
         if not isinstance(found.value, dict):
             return Row(number, number + 1, (), "the entry is not an object")
-        values = self.cells(found.key, _decoded(found.value))
+        values = self.cells(found.key, found.value)
         cells = tuple(values.get(column) for column in columns)
         if any(isinstance(cell, str) and not cell.isascii() and _is_broken(cell) for cell in cells):
             return Row(number, number + 1, cells, f"the entry (byte {found.start} to {found.end}) is not UTF-8")
@@ -74,11 +73,6 @@ class JsonTable:
     def reader(self, columns: Sequence[str]) -> _JsonReader:
         """Entries by number."""
         return _JsonReader(self, tuple(columns))
-
-
-def _decoded(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry with its own strings decoded; what is deeper stays as it is."""
-    return {key: json_index.decoded(value) if isinstance(value, str) else value for key, value in entry.items()}
 
 
 def _is_broken(text: str) -> bool:

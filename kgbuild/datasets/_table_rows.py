@@ -43,7 +43,7 @@ class RowReading:
 
     def _has(self, cells: Cells, column: str) -> bool:
         value = cells[self._at[column]]
-        return not value.isspace() and value != "" if isinstance(value, str) else bool(as_text(value).strip())
+        return not (value == "" or value.isspace()) if isinstance(value, str) else bool(as_text(value).strip())
 
     def sections(self, cells: Cells) -> tuple[Section, ...]:
         """The section columns that hold something; where none does, the whole text cut by its headers."""
@@ -59,4 +59,5 @@ class RowReading:
 
     def content(self, cells: Cells) -> int:
         """A hash of what the row says, images and their view aside. Holds within one process only."""
-        return hash(tuple(as_text(cells[place]) for place in self._kept))
+        kept = [cells[place] for place in self._kept]
+        return hash(tuple([cell if type(cell) is str else as_text(cell) for cell in kept]))

@@ -1,7 +1,7 @@
 """Walk one huge JSON file and say where each value lies, so that it can be read again alone.
 
 The file is taken as latin-1: one character is one byte, so places are byte offsets (of the unpacked file, if gzipped),
-and what JSON is made of is ASCII. Strings of the values are decoded as UTF-8 only when a value is read with ``at``.
+and what JSON is made of is ASCII. A value whose bytes are not all ASCII is then read once more, as UTF-8.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BOM = "\u00ef\u00bb\u00bf"
 
 
 class Located(NamedTuple):
-    """A value and where its bytes are. ``key`` is the member's name; ``value`` has bytes for characters in strings."""
+    """A value and where its bytes are. ``key`` is the member's name. Bytes that are not UTF-8 are lone surrogates."""
 
     key: str
     value: Any
@@ -40,11 +40,6 @@ def open_bytes(path: Path) -> BinaryIO:
         raise FileMissing(f"there is no file {path.name}", where=str(path)) from None
 
 
-def decoded(text: str) -> str:
-    """A string of a located value as what it is; what is not UTF-8 stays as escapes."""
-    return text if text.isascii() else text.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
-
-
 def members(path: Path) -> Iterator[Located]:
     """Each member of a file's one top-level object, in order.
 
@@ -55,10 +50,7 @@ def members(path: Path) -> Iterator[Located]:
     with open_bytes(path) as file, io.TextIOWrapper(file, encoding="latin-1", newline="") as text:
         cursor = _start(text, path)
         for key in _keys(cursor):
-            cursor.peek()
-            start = cursor.base + cursor.pos
-            value = cursor.value()
-            yield Located(key, value, start, cursor.base + cursor.pos)
+            yield _located(cursor, key)
 
 
 def elements(path: Path) -> Iterator[Located]:
@@ -74,10 +66,7 @@ def elements(path: Path) -> Iterator[Located]:
             cursor.take("[")
             more = cursor.peek() != "]"
             while more:
-                cursor.peek()
-                start = cursor.base + cursor.pos
-                value = cursor.value()
-                yield Located(key, value, start, cursor.base + cursor.pos)
+                yield _located(cursor, key)
                 more = cursor.peek() == ","
                 if more:
                     cursor.take(",")
@@ -92,6 +81,17 @@ def at(file: BinaryIO, start: int, end: int) -> Any:
     """
     file.seek(start)
     return json.loads(file.read(end - start).decode("utf-8"))
+
+
+def _located(cursor: _Cursor, key: str) -> Located:
+    """The next value."""
+    cursor.peek()
+    start = cursor.base + cursor.pos
+    value = cursor.value()
+    raw = cursor.buffer[start - cursor.base : cursor.pos]
+    if not raw.isascii():
+        value = json.loads(raw.encode("latin-1").decode("utf-8", "surrogateescape"))
+    return Located(key, value, start, cursor.base + cursor.pos)
 
 
 def _start(text: io.TextIOWrapper, path: Path) -> _Cursor:
@@ -111,7 +111,7 @@ def _keys(cursor: _Cursor) -> Iterator[str]:
     while True:
         if cursor.peek() != '"':
             raise cursor.fail("expected a key", cursor.pos)
-        cursor.key = decoded(cursor.value())
+        cursor.key = str(_located(cursor, "").value)
         cursor.take(":")
         yield cursor.key
         if cursor.peek() != ",":
