@@ -42,7 +42,8 @@ def find_sites(phrase: Phrase, words: Sequence[str], lexicon: Lexicon, edges: li
         elif sides and group is not groups[-1]:
             waiting.extend(sides)
         elif own:
-            if not _generic(phrase, own, sides, sites, edges):
+            alone = bool(sides) or words[own[-1].start] in lexicon.traits["spot"]
+            if not _generic(phrase, own, sides, alone, sites, edges):
                 return
             generics.extend(own)
         elif sides:
@@ -52,7 +53,7 @@ def find_sites(phrase: Phrase, words: Sequence[str], lexicon: Lexicon, edges: li
         sites = _lend(groups, sites, edges)
     edges.extend((item, MODIFY, site, "modify:generic") for item in generics for site in sites)
     phrase.sites = sites
-    if sites and groups[-1][-1].kind == "G":
+    if sites and groups[-1][-1].kind == "G" and words[groups[-1][-1].start] in lexicon.traits["spot"]:
         phrase.noun_of_place = groups[-1][-1]
 
 
@@ -67,8 +68,10 @@ def _organ(
     """Head of a group with an organ; it is added to the sites."""
     head = organs[-1]
     if len(organs) > 1:
-        if " ".join(words[head.start : head.end]) in lexicon.traits["airspace"]:
-            sites.append(head)  # "basilar airspace disease": at the base, and in the air spaces
+        beside = head.kind == "J" and organs[-2].kind == "A" and organs[-2].start < head.start
+        if beside or " ".join(words[head.start : head.end]) in lexicon.traits["airspace"]:
+            # "basilar airspace disease": at the base, and in the air spaces; "lower lobe pulmonary nodule"
+            sites.append(head)
             organs = organs[:-1]
             head = organs[-1]
         edges.extend((organ, MODIFY, head, "modify:organ") for organ in organs[:-1])
@@ -80,13 +83,13 @@ def _organ(
 
 
 def _generic(phrase: Phrase, own: list[Item], sides: Sequence[Item], sites: Sequence[Item], edges: list[Edge]) -> bool:
-    """A group with generic nouns only; whether there is an organ before that they belong to."""
+    """A group with generic nouns only (``alone``: it is a place); whether there is an organ before they belong to."""
     head = own[-1]
     edges.extend((side, MODIFY, head, "modify:side") for side in sides)
     if sites:
         return True
     phrase.generics = own
-    if sides or phrase.chunk.nouns:
+    if alone or phrase.chunk.nouns:
         phrase.sites = [head]
         edges.extend((other, MODIFY, head, "modify:generic") for other in own[:-1])
     return False

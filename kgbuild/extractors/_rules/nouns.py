@@ -121,7 +121,7 @@ def _of(walk: Walk, phrase: Phrase, head: Item) -> None:
     """As in "increase in the effusion": the first narrows the second; "changes of surgery": the second explains."""
     word = walk.words[phrase.chunk.cues[-1].start]
     within = word in ("of", "in")
-    for item in walk.observed:
+    for item in walk.observed[-1:]:
         if walk.has(item, "effect") and "no" not in walk.words[max(0, item.start - 3) : item.start]:
             walk.edges.append((item, SUGGEST, head, "suggestive_of:effect"))
         elif (item.kind == "N" and within) or (item.kind == "O" and word == "of"):
@@ -145,7 +145,8 @@ def _place(walk: Walk, phrase: Phrase, head: Item, kinds: Sequence[str], listed:
     if deny:
         free = len(cues) == 1 and walk.word_before(phrase) in ("of", "from")
         if free and walk.role == "predicate" and walk.targets and walk.targets[0].kind in SITES:
-            walk.topic = walk.targets  # "pleural spaces are free of fluid"
+            # "pleural spaces are free of fluid"
+            walk.topic = [*walk.targets, walk.spot] if walk.spot is not None else walk.targets
         walk.topical = bool(walk.topic) and not _TOPIC_ENDS.intersection(kinds)
     elif not listed:
         walk.topical = False

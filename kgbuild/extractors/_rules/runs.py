@@ -14,7 +14,7 @@ from kgbuild.extractors._rules.tagging import ADJECTIVES, ANATOMY, NOUNS, Item
 
 _LIST = frozenset({"andor", ",", "/", "-"})
 _MAKES = ("tomy", "plasty", "bypass", "ization", "fixation")
-_OPENS = frozenset({"neg", "show", "break", "prep", "with"})
+_OPENS = frozenset({"neg", "show", "break", "prep", "with", "hedge", "suggest", "suggesthedge"})
 
 
 def split_run(run: list[Item], words: Sequence[str]) -> list[tuple[list[Item], str]]:

@@ -30,7 +30,11 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
             return
     if prep and not walk.observed:
         if walk.role == "site" and walk.subject_is_site:  # "base of the left lung": the second narrows the first
-            walk.add(sites, MODIFY, walk.subject, "modify:of-phrase")
+            if walk.subject[-1].kind == "G":  # "upper aspect of the fissure": the first narrows the second
+                walk.add(walk.subject, MODIFY, sites, "modify:generic-of")
+                walk.subject = list(sites)
+            else:
+                walk.add(sites, MODIFY, walk.subject, "modify:of-phrase")
             return
         walk.waiting = list(sites)
         walk.role = "site"
@@ -87,6 +91,7 @@ def finish(walk: Walk) -> None:
 
 def _new_subject(walk: Walk, phrase: Phrase) -> None:
     walk.subject = list(phrase.sites)
+    walk.spot = phrase.noun_of_place
     walk.topic = walk.topic or [site for site in phrase.sites if walk.has(site, "lung")]
     walk.role = "site"
     walk.governed = []
@@ -131,8 +136,10 @@ def _attach(walk: Walk, phrase: Phrase, prep: bool) -> None:
             walk.add(sites, MODIFY, walk.targets, "modify:side-after")
             return
     for head in heads:
-        if head is not heads[-1] and any(
-            site.kind != "S" and not walk.has(site, "shared") for site in walk.sites_of(head)
+        if (
+            head is not heads[-1]
+            and head.kind != "E"
+            and any(site.kind != "S" and not walk.has(site, "shared") for site in walk.sites_of(head))
         ):
             continue  # "crowding of the vessels and opacities at the bases"
         walk.add([head], LOCATED, sites, "located_at:prep" if prep else "located_at:beside")

@@ -28,6 +28,7 @@ class Walk:
         role: of the phrase before: ``noun``, ``predicate``, ``site``, ``generic``, ``size``; empty at the start.
         subject: heads of the clause's subject, all anatomy or all observations.
         observed: last group of observation heads, for coordination.
+        spot: the generic noun of the subject, where it is a spot itself ("pleural spaces").
         targets: what the last predicate was said of.
         topic: first anatomical subject of the sentence that denials are said of ("lungs are clear, without …").
         topical: the running list of denials is said of the topic.
@@ -49,6 +50,7 @@ class Walk:
     role: str = ""
     subject: list[Item] = field(default_factory=list)
     observed: list[Item] = field(default_factory=list)
+    spot: Item | None = None
     targets: list[Item] = field(default_factory=list)
     topic: list[Item] = field(default_factory=list)
     topical: bool = False
