@@ -82,7 +82,9 @@ def _organ(
     return head
 
 
-def _generic(phrase: Phrase, own: list[Item], sides: Sequence[Item], sites: Sequence[Item], edges: list[Edge]) -> bool:
+def _generic(
+    phrase: Phrase, own: list[Item], sides: Sequence[Item], alone: bool, sites: Sequence[Item], edges: list[Edge]
+) -> bool:
     """A group with generic nouns only (``alone``: it is a place); whether there is an organ before they belong to."""
     head = own[-1]
     edges.extend((side, MODIFY, head, "modify:side") for side in sides)
