@@ -74,7 +74,7 @@ def _is_dicom(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(_DICOM_AT + len(_DICOM))
     if not start:
-        raise ValueError("is empty")
+        raise _Refused("is empty")
     return start[_DICOM_AT:] == _DICOM or path.suffix.lower() in _DICOM_ENDS
 
 
@@ -94,16 +94,12 @@ def _named(path: Path, study_id: str | None) -> Iterator[None]:
     except _Refused as error:
         raise StudyError(study_id or path.name, f"image {path.name} {error}", where=str(path)) from None
     except Exception as error:  # decoders raise anything on damaged data; their words may quote a header
-        what = str(error) if isinstance(error, ValueError) and str(error) == "is empty" else _what(error)
+        what = f"is damaged or no PNG, JPEG or DICOM file ({type(error).__name__})"
         raise StudyError(study_id or path.name, f"image {path.name} {what}", where=str(path)) from error
 
 
 class _Refused(Exception):
-    """A sound file of a kind that is not read; the message goes on after the file's name."""
-
-
-def _what(error: Exception) -> str:
-    return f"is damaged or no PNG, JPEG or DICOM file ({type(error).__name__})"
+    """A file that is not read, and why; the message goes on after the file's name."""
 
 
 def _picture_size(path: Path) -> Size:
@@ -150,10 +146,10 @@ def _dicom_pixels(path: Path) -> Pixels:
     try:
         stored = pixel_array(header)
     except (NotImplementedError, RuntimeError) as error:
+        if not isinstance(error, NotImplementedError) and "missing dependencies" not in str(error):
+            raise
         name = header.file_meta.TransferSyntaxUID.name
-        if "plugin" in str(error) or "decoder" in str(error).lower() or isinstance(error, NotImplementedError):
-            raise _Refused(f"is compressed as {name}, for which pydicom has no decoder here") from None
-        raise
+        raise _Refused(f"is compressed as {name}, for which pydicom has no decoder (pylibjpeg brings some)") from None
     kind = str(header.get("PhotometricInterpretation", "MONOCHROME2"))
     if stored.ndim == 3:
         return _to_bytes(stored[..., :3] @ np.array([0.299, 0.587, 0.114]) / (2.0 ** int(header.BitsStored) - 1))

@@ -132,6 +132,53 @@ def test_a_dicom_file_is_known_by_its_bytes(tmp_path: Path) -> None:
     assert pixels(make_dicom(tmp_path / "no_suffix")) == [[0, 62], [125, 255]]
 
 
+def test_colour_becomes_grey(tmp_path: Path) -> None:
+    colours = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [9, 9, 9]]], dtype=np.uint8)
+    tags: dict[str, Any] = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PhotometricInterpretation": "RGB"}
+    tags |= {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelData": colours.tobytes()}
+    assert pixels(make_dicom(tmp_path / "a.dcm", [[0, 0], [0, 0]], **tags)) == [[76, 150], [29, 9]]
+
+
+def test_jpeg_within_dicom(tmp_path: Path) -> None:
+    import io
+
+    from pydicom.encaps import encapsulate
+    from pydicom.uid import JPEGBaseline8Bit
+
+    grey, packed = Image.fromarray(np.full((8, 8), 77, dtype=np.uint8)), io.BytesIO()
+    grey.save(packed, "JPEG", quality=95)
+    path = make_dicom(tmp_path / "a.dcm", np.zeros((8, 8)), BitsAllocated=8, BitsStored=8, HighBit=7)
+    data = pydicom.dcmread(path)
+    data.PixelData = encapsulate([packed.getvalue()])
+    data["PixelData"].VR = "OB"
+    data.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    data.WindowCenter, data.WindowWidth = "128", "256"
+    data.save_as(path)
+    assert {value for row in pixels(path) for value in row} == {77}
+    data.PixelData = encapsulate([packed.getvalue()[:100]])
+    data.save_as(path)
+    with pytest.raises(StudyError, match=r"image a\.dcm is damaged"):
+        read_pixels(path)
+    data.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.70"
+    data.save_as(path)
+    with pytest.raises(StudyError, match=r"is compressed as JPEG Lossless.*pylibjpeg"):
+        read_pixels(path)
+
+
+def test_a_compression_without_decoder_is_named(tmp_path: Path) -> None:
+    from pydicom.encaps import encapsulate
+    from pydicom.uid import MPEG2MPML
+
+    path = make_dicom(tmp_path / "a.dcm")
+    data = pydicom.dcmread(path)
+    data.PixelData = encapsulate([b"\0\0"])
+    data["PixelData"].VR = "OB"
+    data.file_meta.TransferSyntaxUID = MPEG2MPML
+    data.save_as(path)
+    with pytest.raises(StudyError, match=r"a\.dcm is compressed as MPEG2 .*, for which pydicom has no decoder"):
+        read_pixels(path)
+
+
 def test_frames_are_refused(tmp_path: Path) -> None:
     path = make_dicom(tmp_path / "a.dcm", NumberOfFrames=2, PixelData=np.zeros((2, 2, 2), "<u2").tobytes())
     with pytest.raises(StudyError, match=r"image a\.dcm holds 2 frames"):
