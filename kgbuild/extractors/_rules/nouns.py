@@ -40,6 +40,8 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
         walk.add(walk.narrows, MODIFY, [head], "modify:of-list")
     else:
         walk.narrows = []
+    if walk.role == "predicate" and not walk.targets and walk.word_before(phrase) == "of":
+        walk.add(walk.observed, MODIFY, [head], "modify:of-adjective")  # "unchanged appearance of the line"
     placed = _place(walk, phrase, head, kinds, listed)
     if not placed and not phrase.own_site and not phrase.absent and head.kind != "E":
         _inherit(walk, phrase, head, source)
@@ -53,7 +55,7 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
         walk.observed = [head]
         if listed and walk.role == "site" and walk.subject_is_site and "andor" in kinds and not denied(kinds):
             walk.subject = [*walk.subject, head]
-        elif walk.role == "noun" and walk.subject and "with" in kinds and not walk.subject_is_site:
+        elif walk.role in ("noun", "site") and walk.subject and "with" in kinds and not walk.subject_is_site:
             walk.accompanied = True  # "a hernia with a fluid level has grown": the hernia
         elif not (walk.subject_is_site and "break" not in kinds and ("show" in kinds or "seen" in kinds)):
             walk.subject = [head]
@@ -97,7 +99,12 @@ def _suggested(walk: Walk, phrase: Phrase, kinds: Sequence[str], head: Item, lis
         if "hedge" in kinds or "hedge2" in kinds or "hedgepost" in kinds:
             if kinds[0] == "," and not _OTHER_CLAUSE.intersection(kinds) and _apposed(walk, phrase):
                 source, rule = observed, "suggestive_of:apposition"
-            elif walk.role in ("noun", "site") and (kinds[0] in HEDGES or kinds[0] in ("be", "hedgepost")):
+            elif (
+                walk.role in ("noun", "site")
+                and "," not in kinds
+                and "andor" not in kinds
+                and (kinds[0] in HEDGES or kinds[0] in ("be", "hedgepost"))
+            ):
                 source, rule = observed, "suggestive_of:hedge"
         elif phrase.chunk.gap and list(kinds) == [","]:
             source, rule = observed, "suggestive_of:gap"

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from kgbuild.extractors._rules import nouns, predicates, sites
 from kgbuild.extractors._rules.lexicon import Lexicon
-from kgbuild.extractors._rules.phrase import Edge, Phrase
-from kgbuild.extractors._rules.walk import Walk
+from kgbuild.extractors._rules.phrase import LOCATED, MODIFY, Edge, Phrase
+from kgbuild.extractors._rules.walk import SITES, Walk
 
 
 def relate(phrases: Sequence[Phrase], words: Sequence[str], lexicon: Lexicon, edges: list[Edge]) -> list[Edge]:
@@ -34,12 +34,20 @@ def relate(phrases: Sequence[Phrase], words: Sequence[str], lexicon: Lexicon, ed
 
 
 def unique(edges: Sequence[Edge]) -> list[Edge]:
-    """At most one relation a pair, the first rule wins; none from a thing to itself."""
+    """At most one relation a pair, the first rule wins; none from a thing to itself, none the schema does not know."""
     seen: set[tuple[int, int]] = set()
     out: list[Edge] = []
     for edge in edges:
         a, b = edge[0].start, edge[2].start
-        if a != b and (a, b) not in seen and (b, a) not in seen:
+        if a != b and (a, b) not in seen and (b, a) not in seen and _legal(edge):
             seen.add((a, b))
             out.append(edge)
     return out
+
+
+def _legal(edge: Edge) -> bool:
+    """A coordination can mix places and observations ("heart and engorgement are …"); a relation cannot."""
+    source, target = edge[0].kind in SITES, edge[2].kind in SITES
+    if edge[1] == LOCATED:
+        return target and not source
+    return source == target and (edge[1] == MODIFY or not source)

@@ -133,12 +133,12 @@ def _is_predicate(out: list[Chunk], piece: Chunk) -> bool:
     """Said of something before it in this clause, so not a phrase that waits for its noun."""
     if piece.link == "p":
         return True
-    if len(out) == 1 or piece.anatomy:
+    if piece.anatomy:
         return False
     kinds = piece.kinds
     if "be" in kinds and "show" not in kinds:
         return True
-    return not _OPENS.intersection(kinds) and ("andor" in kinds or "," in kinds)
+    return len(out) > 1 and not _OPENS.intersection(kinds) and ("andor" in kinds or "," in kinds)
 
 
 def _makes(word: str) -> bool:
