@@ -60,7 +60,10 @@ class Backward:
                 two_way = kind != "hedgepost" or words[cue.end - 1] in TWO_WAY
                 if two_way and ((followed and direct(cues, k, words)) or explains(cues, k, words)):
                     continue
-                if (kind == "hedge" and (followed or cue.end - cue.start > 1)) or words[cue.start] == "if":
+                if (kind == "hedge" and (followed or cue.end - cue.start > 1)) or words[cue.start : cue.end] == [
+                    "if",
+                    "anything",
+                ]:
                     continue
                 self.mark(i, UNCERTAIN, rule_of(cue, words, "hedge"))
 
@@ -99,6 +102,10 @@ class Backward:
             if "break" in kinds and self.words[piece.cues[0].start] in _EXCEPT and j:
                 j -= 1  # "all tubes except the sheath have been removed"
                 continue
+            if not found and piece.anatomy and not piece.nouns and not piece.adjective and "prep" not in kinds:
+                return  # the subject is a body part
+            if found and piece.adjective and not piece.nouns:
+                return
             if piece.nouns or (piece.adjective and not (piece.anatomy and "prep" in kinds)):
                 self._set(j, presence, rule)
                 found = found or bool(piece.nouns)
@@ -129,6 +136,8 @@ class Backward:
 
     def _set(self, j: int, presence: str, rule: str) -> None:
         scope = self.scopes[j]
+        if presence == ABSENT and self.chunks[j].other and any(i.kind == "T" for i in self.chunks[j].groups[-1]):
+            return  # a tip that is not seen is no line that is not there
         if presence == NOTHING and self.chunks[j].nouns and self.chunks[j].nouns[-1].kind == "E":
             return  # a device whose tip is out of the picture is there
         if presence == UNCERTAIN and scope.presence == ABSENT and scope.own:

@@ -104,7 +104,7 @@ def new_finding(
 def bounds(items: Sequence[Item], i: int, word: str, run: Sequence[Item]) -> str:
     """``I`` for the "within" of "within normal limits", ``of`` for the "of" of "limits of normal"; else nothing."""
     if word == "within":
-        return "I" if any(item.kind == "B" for item in items[i + 1 : i + 5]) else ""
+        return "I" if {"B", "Q"} <= {item.kind for item in items[i + 1 : i + 6]} else ""
     if run and run[-1].kind == "B" and i + 1 < len(items) and items[i + 1].kind == "Q":
         return "of"
     return ""

@@ -10,7 +10,7 @@ from kgbuild.extractors._rules.walk import HEDGES, SITES, Walk, denied, joined
 
 _OTHER_CLAUSE = frozenset({"andor", "break", "versus", "show"})
 _TIMES = frozenset({"after", "following", "since", "during", "before", "from"})
-_OF_ENDS = frozenset({"neg", "from", "show", "be"})
+_OF_ENDS = frozenset({"neg", "from", "show", "be", ";", ":", ",", "break"})
 _TOPIC_ENDS = frozenset({"break", ";", "show"})
 _DIRECT = HEDGES | {"neg", "neg2", "be"}
 
@@ -51,6 +51,8 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
         walk.observed = [*walk.observed, head]
         if not walk.subject_is_site:
             walk.subject = [*walk.subject, head]
+    elif walk.role == "site" and walk.described and "with" in kinds:
+        walk.observed = [*walk.observed, head]  # "coarse markings with a predominance …, consistent with"
     else:
         walk.observed = [head]
         if listed and walk.role == "site" and walk.subject_is_site and "andor" in kinds and not denied(kinds):

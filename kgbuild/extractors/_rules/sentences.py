@@ -14,6 +14,7 @@ _ABBREVIATIONS = frozenset({"dr", "vs", "mr", "mrs", "ms", "approx", "e.g", "i.e
 # The later stages look around in a sentence; a limit keeps the time linear in the report's length whatever it holds
 _LONGEST = 250
 _STOPS = frozenset(".!?")
+_PAUSES = frozenset(",;:-/")
 _OPEN = frozenset(
     {"skip", "prep", "with", "from", "neg", "andor", "hedge", "hedge2", "suggest", "suggesthedge", "be", "show"}
     | {"M", "S", "J", "D", "advice", "versus", "advicenoun", "L"}
@@ -45,7 +46,8 @@ def split(tokens: Sequence[str], lexicon: Lexicon, breaks: frozenset[int] = froz
 def _continues(tokens: Sequence[str], start: int, i: int, n: int) -> bool:
     """The mark at ``i`` ends no sentence: a decimal point, an abbreviation, the question mark of a doubt."""
     if tokens[i] == "?":
-        return i + 1 < n and (i == start or tokens[i + 1][:1].islower())
+        doubt = i == start or tokens[i - 1] in _PAUSES or tokens[i - 1] == "("
+        return i + 1 < n and (doubt or tokens[i + 1][:1].islower())
     if tokens[i] != ".":
         return False
     return _inside_number(tokens, i, n) or (i > start and tokens[i - 1].lower() in _ABBREVIATIONS)

@@ -20,7 +20,8 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
     if walk.role == "site" and not prep and joined(kinds):
         _coordinate(walk, sites)
         return
-    if (prep or phrase.chunk.link == "j" or "seen" in kinds) and (walk.observed or walk.role == "generic"):
+    beside = phrase.chunk.link == "j" and (phrase.noun_of_place is not None or phrase.chunk.groups[-1][-1].kind != "G")
+    if (prep or beside or "seen" in kinds) and (walk.observed or walk.role == "generic"):
         if walk.role == "site" and walk.governed and walk.generics and walk.word_before(phrase) == "of":
             _move(walk, phrase)
             return

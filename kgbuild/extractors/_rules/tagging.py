@@ -109,8 +109,10 @@ def _emit(items: list[Item], words: Sequence[str], start: int, end: int, kind: s
             return end
         if kind == "seenadj":
             kind = "skip"
-    if kind == "negpost" and items and words[items[-1].start] in lexicon.traits["partial"]:
-        del items[-1]
+    partial = lexicon.traits["partial"]
+    if kind == "negpost" and any(words[item.start] in partial and item.end > start - 2 for item in items[-2:]):
+        while items and items[-1].kind in ("D", "skip"):
+            del items[-1]
         kind = "negpostnot"
     elif kind == "seenadj":
         kind = "skip"
