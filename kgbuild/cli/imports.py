@@ -21,6 +21,7 @@ def radgraph(
     studies: o.Studies = None,
     limit: o.Limit = None,
     form: o.Form = None,
+    section_parser: o.SectionParser = None,
     labeler: Annotated[int | None, typer.Option("--labeler", help="Annotator of a test file.", metavar="N")] = None,
     quiet: o.Quiet = False,
     yes: o.Yes = False,
@@ -32,7 +33,11 @@ def radgraph(
     """
     from kgbuild.pipelines.importing import import_radgraph
 
-    source = o.source(dataset, root, images, workspace, split, studies, limit, form=form) if dataset else None
+    source = (
+        o.source(dataset, root, images, workspace, split, studies, limit, form=form, section_parser=section_parser)
+        if dataset
+        else None
+    )
     with console.progress(quiet) as progress:
         summary = import_radgraph(
             files, workspace, source=source, labeler=labeler, progress=progress, command=o.command_line()
