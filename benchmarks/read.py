@@ -47,13 +47,10 @@ def mimic(root: Path, processes: int) -> None:
         jobs = [pool.submit(read_share, source, part, processes) for part in range(processes)]
         found = [job.result() for job in jobs]
     wall, used = time.perf_counter() - started, _cpu() - cpu
-    studies = sum(n for n, _, _ in found)
-    print(
-        f"listed, read, sectioned: {studies:,} studies, {sum(s for _, s, _ in found):,} sections, {processes} processes"
-    )
-    print(
-        f"  {wall:8.1f} s wall {used:8.1f} s CPU {studies / wall:10,.0f} studies/s, {max(m for _, _, m in found)} MiB a process"
-    )
+    studies, sections = sum(n for n, _, _ in found), sum(s for _, s, _ in found)
+    peak = max(m for _, _, m in found)
+    print(f"listed, read, sectioned: {studies:,} studies, {sections:,} sections, {processes} processes")
+    print(f"  {wall:.1f} s wall, {used:.1f} s CPU, {studies / wall:,.0f} studies/s, {peak} MiB a process")
 
 
 def bare(root: Path) -> None:
@@ -66,9 +63,8 @@ def bare(root: Path) -> None:
                 with open(os.path.join(folder, name), "rb") as stream:
                     size += len(stream.read())
                 n += 1
-    print(
-        f"peer, files opened and read, no more: {n:,} files, {size / 1e6:,.0f} MB, {time.perf_counter() - started:.1f} s wall"
-    )
+    seconds = time.perf_counter() - started
+    print(f"peer, files opened and read, no more: {n:,} files, {size / 1e6:,.0f} MB, {seconds:.1f} s wall")
 
 
 def release(folder: Path, megabytes: int) -> None:
@@ -89,17 +85,18 @@ def release(folder: Path, megabytes: int) -> None:
             stream.write(f'{"," if i else ""}"p10/p10000001/s{50_000_000 + i}.txt": {text}')
         stream.write("}")
     size = path.stat().st_size / 1e6
-    ours = (
-        "from kgbuild.notation.json_stream import object_members\nn = sum(1 for _ in object_members(Path(sys.argv[1])))"
-    )
-    whole = "import json\nn = len(json.loads(Path(sys.argv[1]).read_text()))"
-    for name, code in (("streamed", ours), ("peer, json.loads of the whole", whole)):
-        script = f"import resource, sys, time\nfrom pathlib import Path\n{code}\nprint(n, time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
-        done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
-        count, seconds, peak = done.stdout.split()
-        print(
-            f"release, {name}: {int(count):,} entries, {size:,.0f} MB, {size / float(seconds):.0f} MB/s of CPU time, {peak} MiB"
-        )
+    head = "import json, resource, sys, time\nfrom pathlib import Path\n"
+    tail = "\nprint(n, time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    stream_it = "from kgbuild.notation.json_stream import object_members\n"
+    ways = {
+        "streamed": stream_it + "n = sum(1 for _ in object_members(Path(sys.argv[1])))",
+        "peer, json.loads of the whole": "n = len(json.loads(Path(sys.argv[1]).read_text()))",
+    }
+    for name, code in ways.items():
+        command = [sys.executable, "-c", head + code + tail, str(path)]
+        count, seconds, peak = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        rate = size / float(seconds)
+        print(f"release, {name}: {int(count):,} entries, {size:,.0f} MB, {rate:.0f} MB/s of CPU time, {peak} MiB")
     path.unlink()
 
 
@@ -117,22 +114,10 @@ def main() -> None:
     given = parser.parse_args()
     root = given.folder / f"mimic-{given.studies}"
     if not (root / "cxr-study-list.csv.gz").is_file():
-        make = [
-            sys.executable,
-            "-m",
-            "kgbuild",
-            "datasets",
-            "make",
-            "mimic",
-            "--out",
-            str(root),
-            "--studies",
-            str(given.studies),
-        ]
-        subprocess.run([*make, "--seed", "1"], check=True)
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}"
-    )
+        make = [sys.executable, "-m", "kgbuild", "datasets", "make", "mimic", "--out", str(root), "--seed", "1"]
+        subprocess.run([*make, "--studies", str(given.studies)], check=True)
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(f"load average before: {os.getloadavg()[0]:.1f}")
     bare(root)
     mimic(root, 2)
     release(given.folder, given.radgraph_mb)
