@@ -78,6 +78,7 @@ class Backward:
         if first == "not" and (
             self.earlier & set(after)
             or after[1:2] == ["___"]
+            or (after[:1] in (["in"], ["on"]) and "xxxx" in after)
             or (after[:2] == ["on", "the"] and "from" in words[cue.end : cue.end + 5])
         ):
             return

@@ -59,7 +59,7 @@ def kind_of(items: Sequence[Item], i: int, words: Sequence[str], run: Sequence[I
     if word in ("pattern", "patterns"):
         return "G" if run and words[run[-1].start] in ("vascular", "markings", "vasculature") else kind
     if word in ("cavity", "cavities"):
-        return "O" if not any(other.kind in "AJ" for other in run) else kind
+        return kind if run and words[run[-1].start] in traits["hollow"] else "O"
     return kind
 
 

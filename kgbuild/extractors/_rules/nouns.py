@@ -9,7 +9,6 @@ from kgbuild.extractors._rules.tagging import Item
 from kgbuild.extractors._rules.walk import HEDGES, SITES, Walk, denied, joined
 
 _OTHER_CLAUSE = frozenset({"andor", "break", "versus", "show"})
-_TIMES = frozenset({"after", "following", "since", "during", "before", "from"})
 _OF_ENDS = frozenset({"neg", "from", "show", "be", ";", ":", ",", "break"})
 _TOPIC_ENDS = frozenset({"break", ";", "show"})
 _DIRECT = HEDGES | {"neg", "neg2", "be"}
@@ -45,7 +44,7 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
     placed = _place(walk, phrase, head, kinds, listed)
     if not placed and not phrase.own_site and not phrase.absent and head.kind != "E":
         _inherit(walk, phrase, head, source)
-    if kinds and kinds[-1] == "from" and walk.observed and walk.word_before(phrase) in _TIMES:
+    if kinds and kinds[-1] == "from" and walk.has(phrase.chunk.cues[-1], "times"):
         return  # "has recurred after thoracentesis": the sentence goes on about the first
     if listed and walk.role == "noun":
         walk.observed = [*walk.observed, head]
@@ -133,6 +132,8 @@ def _of(walk: Walk, phrase: Phrase, head: Item) -> None:
     for item in walk.observed[-1:]:
         if walk.has(item, "effect") and "no" not in walk.words[max(0, item.start - 3) : item.start]:
             walk.edges.append((item, SUGGEST, head, "suggestive_of:effect"))
+        elif item.kind == "T" and head.kind == "E":
+            walk.edges.append((item, MODIFY, head, "modify:part"))
         elif (item.kind == "N" and within) or (item.kind == "O" and word == "of"):
             walk.edges.append((item, MODIFY, head, "modify:of-phrase"))
             walk.narrows = [item]
@@ -176,5 +177,8 @@ def _inherit(walk: Walk, phrase: Phrase, head: Item, source: Sequence[Item]) -> 
     if not source and phrase.uncertain and walk.anchor is not None:
         source = [walk.anchor]
     for item in source:
+        if item.kind not in "ON":
+            continue  # "hyperinflated lungs, consistent with": a state of the organ, not a spot in it
         sites = [site for site in walk.sites_of(item) if not walk.has(site, "fixed")]
+        sites = [site for site in sites if not walk.has(site, "shared")] or sites
         walk.add([head], LOCATED, sites, "located_at:inferred")

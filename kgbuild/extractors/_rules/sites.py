@@ -24,7 +24,7 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
     # "effusion heart size …": the heart is no place of the effusion, but the next subject
     subject = last.kind == "G" and last is not sites[-1] and phrase.noun_of_place is None
     beside = phrase.chunk.link == "j" and not subject
-    if (prep or beside or "seen" in kinds) and (walk.observed or walk.role == "generic"):
+    if (prep or beside or (bool(kinds) and kinds[-1] == "seen")) and (walk.observed or walk.role == "generic"):
         if walk.role == "site" and walk.governed and walk.generics and walk.word_before(phrase) == "of":
             _move(walk, phrase)
             return
