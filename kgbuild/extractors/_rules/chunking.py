@@ -75,7 +75,15 @@ class _Builder:
             self.cues.append(Item(item.start, item.end, "prep", item.source))
             self._entity(Item(item.start, item.end, "S", "place"))
             return
-        if self.gap and run and (_gap_breaks(run[-1].kind, kind) or (kind in "OM" and self._governed())):
+        if (
+            self.gap
+            and run
+            and (
+                _gap_breaks(run[-1].kind, kind)
+                or self.words[run[-1].start] == "lymph"
+                or (kind in "OM" and self._governed())
+            )
+        ):
             self.close()
         if not self.run:
             self.run_gap = self.gap

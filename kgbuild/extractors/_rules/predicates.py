@@ -27,8 +27,10 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
         targets = walk.targets
     elif link != "p" and kinds and kinds[0] in _ASIDE and "be" not in kinds and "seen" not in kinds:
         targets = walk.governed or walk.observed if walk.role == "noun" or walk.governed else targets
-    if len(targets) == 1 and targets[0].kind == "S" and walk.backup and walk.has(phrase.heads[-1], "compare"):
-        targets = walk.subject = walk.observed = walk.backup  # "left greater than right"
+    if walk.compared:  # "left greater than right": of what is compared
+        walk.compared = False
+        seen = [item for item in walk.observed if item.kind not in "MKQD"]
+        targets = seen or walk.subject
     rule = f"predicate:{'be' if 'be' in kinds else link or 'apposition'}"
     for head in phrase.heads:
         for target in targets:

@@ -13,13 +13,15 @@ from kgbuild.extractors._rules.walk import SITES, Walk
 def relate(phrases: Sequence[Phrase], words: Sequence[str], lexicon: Lexicon, edges: list[Edge]) -> list[Edge]:
     """All relations of a sentence; ``edges`` are those inside the chunks."""
     walk = Walk(words, lexicon, edges)
-    for phrase in phrases:
+    for i, phrase in enumerate(phrases):
         kinds = phrase.chunk.kinds
         if ";" in kinds or "break" in kinds or ":" in kinds:
             walk.reason = []
             if ":" not in kinds:
                 walk.waiting = []
-        if phrase.noun:
+        if i + 1 < len(phrases) and _compares(walk, phrase, phrases[i + 1]):
+            walk.compared = True
+        elif phrase.noun:
             nouns.read(walk, phrase, kinds)
         elif not phrase.sites and phrase.heads and not phrase.generics:
             predicates.read(walk, phrase, kinds)
@@ -31,6 +33,13 @@ def relate(phrases: Sequence[Phrase], words: Sequence[str], lexicon: Lexicon, ed
             sites.read(walk, phrase, kinds)
     sites.finish(walk)
     return unique(edges)
+
+
+def _compares(walk: Walk, phrase: Phrase, after: Phrase) -> bool:
+    """The "left" of "left greater than right": no place, but what the comparison starts from."""
+    if after.chunk.link != "p" or phrase.heads or len(phrase.sites) != 1 or phrase.sites[0].kind != "S":
+        return False
+    return bool(after.heads) and walk.has(after.heads[-1], "compare") and bool(walk.observed or walk.subject)
 
 
 def unique(edges: Sequence[Edge]) -> list[Edge]:

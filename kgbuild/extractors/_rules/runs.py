@@ -110,7 +110,7 @@ def _shares(out: list[Chunk], piece: Chunk) -> bool:
             if _is_predicate(out, before):
                 return False
             return not comma_only or "neg" in before.kinds
-        if last == "A" and items[-1].end - items[-1].start == 1:
+        if before.gap_after or (last == "A" and items[-1].end - items[-1].start == 1):
             return False
         if _is_predicate(out, before) or not any(item.kind in ANATOMY for item in first):
             return False

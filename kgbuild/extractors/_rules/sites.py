@@ -45,7 +45,7 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
         walk.governed = []
         return
     _new_subject(walk, phrase)
-    walk.backup, walk.observed = walk.observed, []
+    walk.observed = []
     walk.waiting = list(sites) if not prep and ":" not in kinds else []
     walk.targets = []
     walk.tip = None

@@ -38,7 +38,7 @@ class Walk:
         reason: what the items of a running "suggests A or B" hang on; ``inherits``: its sites are theirs.
         anchor: last observation with a site.
         device, tip: last device and part of one.
-        backup: observations before the present subject.
+        compared: a side has just been named to compare it.
         narrows: nouns whose "of" list goes on ("position of the lines and tubes").
         accompanied: the last observation only came "with" the subject.
         described: the last site came with its adjectives ("enlarged heart").
@@ -63,7 +63,7 @@ class Walk:
     anchor: Item | None = None
     device: Item | None = None
     tip: Item | None = None
-    backup: list[Item] = field(default_factory=list)
+    compared: bool = False
     narrows: list[Item] = field(default_factory=list)
     accompanied: bool = False
     described: bool = False
