@@ -21,10 +21,11 @@ from kgbuild.errors import FileMissing, KgbuildError
 _BATCH = 512
 
 
-class _RowTable:
+class RowTable:
     """What both have in common: rows have numbers, from 1 in messages."""
 
     columns: tuple[str, ...] = ()
+    schema: pa.Schema
 
     def __init__(self, path: Path, name: str, split: str | None = None) -> None:
         self.path, self.name, self.split = path, name, split
@@ -34,6 +35,10 @@ class _RowTable:
     def where(self, line: int) -> str:
         """File and row."""
         return f"{self.name} row {line}"
+
+    def embeds(self, column: str) -> bool:
+        """Whether a column holds images themselves."""
+        return _is_image(self.schema.field(column).type)
 
     def batches(self, columns: Sequence[str], start: int = 0) -> Iterator[tuple[int, pa.RecordBatch]]:
         """(number of its first row, batch) from the batch, or row group, that holds row ``start``."""
@@ -69,7 +74,7 @@ class _RowTable:
 class _BatchReader:
     """Rows by number, one batch held; forward goes on, back or far ahead starts at the nearest row group."""
 
-    def __init__(self, table: _RowTable, columns: Sequence[str]) -> None:
+    def __init__(self, table: RowTable, columns: Sequence[str]) -> None:
         self.table, self.columns = table, tuple(columns)
         self.first = 0
         self.cells: list[tuple[Any, ...]] = []
@@ -97,7 +102,7 @@ class _BatchReader:
         self.first, self.cells = 0, []
 
 
-class ParquetTable(_RowTable):
+class ParquetTable(RowTable):
     """A Parquet file."""
 
     def __init__(self, path: Path, name: str, split: str | None = None) -> None:
@@ -105,7 +110,7 @@ class ParquetTable(_RowTable):
         try:
             with pq.ParquetFile(path) as file:
                 groups = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
-                self.schema: pa.Schema = file.schema_arrow
+                self.schema = file.schema_arrow
         except (pa.ArrowInvalid, OSError) as error:
             what = "it is no Parquet file, or its end (the footer) is missing"
             raise cut_short(name, path.stat().st_size, f"{what} ({type(error).__name__})") from None
@@ -127,7 +132,7 @@ class ParquetTable(_RowTable):
             raise _broken(self.name, "row", first, error) from None
 
 
-class ArrowTable(_RowTable):
+class ArrowTable(RowTable):
     """An Arrow file: the stream format that ``save_to_disk`` writes, or the file format."""
 
     def __init__(self, path: Path, name: str, split: str | None = None) -> None:
@@ -139,7 +144,7 @@ class ArrowTable(_RowTable):
         try:
             if source.read(6) == b"ARROW1":
                 file = pa.ipc.open_file(source)
-                self.schema: pa.Schema = file.schema
+                self.schema = file.schema
                 self._batches = [file.get_batch(i) for i in range(file.num_record_batches)]
             else:
                 source.seek(0)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
 
+from kgbuild.datasets._table_arrow import RowTable
 from kgbuild.datasets._table_mapping import ROW_NUMBER
 from kgbuild.datasets._table_studies import TableStudies
 from kgbuild.datasets.base import FileCheck
@@ -49,6 +50,8 @@ def _images(studies: TableStudies) -> list[FileCheck]:
     counts = studies.index.listing.counts
     listed, absent = counts["images listed"], counts["images listed but absent"]
     note = f"{absent:,} of {listed:,} listed images are absent (sought under the root, or --images)" if absent else ""
+    if any(isinstance(table, RowTable) and any(map(table.embeds, studies.map.images)) for table in studies.tables):
+        note = f"the tables hold {listed:,} images themselves: they are listed, without a path"
     return [FileCheck("images", False, absent < listed, listed - absent, listed, note=note)]
 
 

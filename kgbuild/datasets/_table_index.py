@@ -166,7 +166,8 @@ class Pass:
         if problem:
             self.index.problems[number] = problem
         filled = self.reading.filled(cells)
-        self.index.filled.update(filled)
+        for pair in filled:
+            self.index.filled[pair] += 1
         self.counts["silent"] += not any(e == "text" or e in self.reading.map.sections for e, _ in filled)
         self._note_date(self.reading.cell(cells, "date"))
         self.imaged.append(0)

@@ -30,7 +30,7 @@ def as_text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "\n".join(as_text(item) for item in value)
     if isinstance(value, Mapping):
-        return as_text(value.get("path")) or ("image" if value.get("bytes") is not None else "")
+        return as_text(value.get("path"))
     if isinstance(value, bytes):
         return ""
     return str(value)

@@ -122,8 +122,15 @@ def resolve(
         raise UsageError(f"--limit {limit} leaves no study", expected="1 or more")
     roots = find_roots(name, root, images, workspace)
     ids = _read_ids(studies) if studies is not None else None
-    pairs = tuple(sorted((options or {}).items()))
+    pairs = tuple(sorted((key, _content(key, value)) for key, value in (options or {}).items()))
     return Source(name, roots.root, roots.images, split, ids, limit, pairs)
+
+
+def _content(option: str, value: str) -> str:
+    """A mapping file's content in place of its path: options go into the run's id, and no path may."""
+    if option != "mapping" or "\n" in value or not Path(value).is_file():
+        return value
+    return Path(value).read_text(encoding="utf-8-sig", errors="surrogateescape")
 
 
 def _read_ids(path: Path) -> tuple[str, ...]:

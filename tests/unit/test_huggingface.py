@@ -125,6 +125,13 @@ def test_a_mapping(tmp_path: Path) -> None:
     assert "{study: key" in next(c.note for c in HuggingFace(path, map="study=key").check() if c.path == "mapping")
 
 
+def test_check_says_that_images_lie_inside(tmp_path: Path) -> None:
+    arrow(tmp_path / "train.arrow", table(1, 2))
+    lines = {line.path: line for line in HuggingFace(tmp_path).check()}
+    assert lines["images"].note == "the tables hold 2 images themselves: they are listed, without a path"
+    assert lines["mapping: study"].note == "the row's number (guessed)"
+
+
 def test_bad_files(tmp_path: Path) -> None:
     with pytest.raises(RootMissing, match=r"holds no \.arrow and no \.parquet"):
         HuggingFace(tmp_path)

@@ -25,6 +25,7 @@ from kgbuild.datasets.base import Dataset, Listing
 from kgbuild.datasets.reports import Reports
 from kgbuild.domain import Failure, Image, Report, Section, Study, StudyRef
 from kgbuild.errors import ColumnMissing, FileMissing, KgbuildError, RootMissing, UsageError
+from kgbuild.pipelines.source import resolve
 from kgbuild.plugins import find
 
 TEXT = 'FINDINGS: Two "wires", clear.\n\nIMPRESSION:\nNo effusion.'
@@ -186,6 +187,15 @@ def test_a_yaml_is_all_and_pairs_correct_it(tmp_path: Path) -> None:
     assert isinstance(study, Study)
     assert study.id == "reports:1"
     assert study.report == Report((Section("findings", "Clear lungs."), Section("impression", "Fine.")), "x.csv")
+
+
+def test_no_path_goes_into_a_run_s_id(tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text("study: case\n", encoding="utf-8")
+    source = resolve("reports", tmp_path, options={"mapping": str(tmp_path / "m.yaml"), "map": "text=a"})
+    assert source.selection() == {
+        **{"split": None, "studies": None, "limit": None},
+        **{"map": "text=a", "mapping": "study: case\n"},
+    }
 
 
 def test_pairs_correct_the_guess(tmp_path: Path) -> None:
