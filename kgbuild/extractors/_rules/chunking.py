@@ -117,6 +117,8 @@ class _Builder:
             if bound:
                 return
         if run:
+            if word == "appearing" and context.before_finding(self.items, i):
+                return  # "suspicious appearing nodules"
             if word == "absent" and all(other.kind in ANATOMY for other in run):
                 self.close()  # "gallbladder absent": a finding of its own
                 self.cues.append(Item(item.start, item.start, "be"))

@@ -109,7 +109,7 @@ def _shares(out: list[Chunk], piece: Chunk) -> bool:
         if not before.anatomy:  # "acute or active disease"
             if _is_predicate(out, before):
                 return False
-            return not comma_only or "neg" in before.kinds
+            return not comma_only or "neg" in before.kinds or (_opens(out) and last in "MKD")
         if before.gap_after or (last == "A" and items[-1].end - items[-1].start == 1):
             return False
         if _is_predicate(out, before) or not any(item.kind in ANATOMY for item in first):
@@ -123,10 +123,16 @@ def _shares(out: list[Chunk], piece: Chunk) -> bool:
             return False
         return last == "J" and kinds[-1] in "GA" and not _is_predicate(out, before)
     if not before.anatomy and piece.anatomy:  # "calcified and tortuous aorta"
-        if comma_only or _is_predicate(out, before):
+        if (comma_only and not _opens(out)) or _is_predicate(out, before):
             return False
         return first[0].kind in ADJECTIVES and last in ADJECTIVES
     return False
+
+
+def _opens(out: list[Chunk]) -> bool:
+    """The last phrase opens a statement: "stable , mild cardiomegaly", "there is a tortuous , calcified aorta"."""
+    kinds = out[-1].kinds
+    return not out[-1].link and (len(out) == 1 or kinds[-1:] == ["show"])
 
 
 def _is_predicate(out: list[Chunk], piece: Chunk) -> bool:

@@ -84,6 +84,7 @@ def generic(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
 
 def finish(walk: Walk) -> None:
     """A generic noun that found no organ is the place itself: "low volumes"."""
+    walk.add(walk.pending[:-1], MODIFY, walk.pending[-1:], "modify:generic")
     for item in walk.pending[-1:]:
         walk.add(
             (head for head in walk.observed if head.kind in "MQK" and head.end <= item.start),
