@@ -168,7 +168,7 @@ class ArrowTable(RowTable):
 
 
 def _is_image(kind: pa.DataType) -> bool:
-    return pa.types.is_struct(kind) and kind.get_field_index("path") >= 0 and kind.get_field_index("bytes") >= 0
+    return bool(pa.types.is_struct(kind)) and {"path", "bytes"} <= {kind.field(i).name for i in range(kind.num_fields)}
 
 
 def _without_bytes(column: pa.Array) -> pa.Array:

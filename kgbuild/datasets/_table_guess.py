@@ -54,7 +54,7 @@ def guess_columns(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, 
     """
     names = {_plain(column): column for column in reversed(columns)}
     values = {column: [row[column] for row in rows if as_text(row.get(column))] for column in columns}
-    fields = {}
+    fields: dict[str, str] = {}
     for entry in ("study", "patient", "date", "split", "view"):
         for name in NAMES[entry]:
             column = names.get(name)
