@@ -1,0 +1,63 @@
+"""A real Neo4j server, one a test session, and an empty database on it, one a test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from neo4j_server import Neo4jServer, Unavailable
+
+if TYPE_CHECKING:
+    from neo4j import Driver
+
+
+@pytest.fixture(scope="session")
+def neo4j_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Neo4jServer]:
+    """A running server. Skipped, with the package to install, where Java or Maven is missing; in CI that fails."""
+    pytest.importorskip("neo4j")
+    try:
+        server = Neo4jServer(tmp_path_factory.mktemp("neo4j"))
+    except Unavailable as reason:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI must run the Neo4j tests: {reason}")
+        pytest.skip(f"NEO4J TESTS NOT RUN: {reason}")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def neo4j_driver(neo4j_server: Neo4jServer) -> Iterator[Driver]:
+    """The official driver, for looking at what is there beside kgbuild's back."""
+    import neo4j
+
+    with neo4j.GraphDatabase.driver(neo4j_server.uri, auth=(neo4j_server.user, neo4j_server.password)) as driver:
+        yield driver
+
+
+def wipe(driver: Driver) -> None:
+    """Leave no node, constraint or index."""
+    with driver.session() as session:
+        session.run("MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 20000 ROWS").consume()
+        for row in list(session.run("SHOW CONSTRAINTS YIELD name")):
+            session.run(f"DROP CONSTRAINT `{row['name']}`").consume()
+        for row in list(session.run("SHOW INDEXES YIELD name, type WHERE type <> 'LOOKUP'")):
+            session.run(f"DROP INDEX `{row['name']}`").consume()
+
+
+@pytest.fixture
+def neo4j_empty(
+    neo4j_server: Neo4jServer, neo4j_driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Neo4jServer]:
+    """The server with nothing in its database; ``NEO4J_URI``, ``NEO4J_USERNAME`` and ``NEO4J_PASSWORD`` are set."""
+    if neo4j_server.pid is None:
+        neo4j_server.start()
+    wipe(neo4j_driver)
+    monkeypatch.setenv("NEO4J_URI", neo4j_server.uri)
+    monkeypatch.setenv("NEO4J_USERNAME", neo4j_server.user)
+    monkeypatch.setenv("NEO4J_PASSWORD", neo4j_server.password)
+    monkeypatch.delenv("NEO4J_DATABASE", raising=False)
+    yield neo4j_server
