@@ -14,7 +14,7 @@ HEDGE = frozenset({"hedge", "hedge2", "suggesthedge", "versus"})
 TWO_WAY = frozenset(
     {"possible", "likely", "probable", "suspected", "presumed", "favored", "favoured", "questionable", "questioned"}
     | {"unlikely", "doubtful", "uncertain", "equivocal", "considered"}
-    | {"exclude", "discern", "detect"}
+    | {"exclude", "discern", "detect", "any", "present"}
 )
 ATTRIBUTIVE = frozenset({"resolved", "removed", "absent", "cleared"})
 _REASONS = frozenset({"due", "because", "secondary"})

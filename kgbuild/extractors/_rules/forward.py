@@ -40,6 +40,8 @@ class Forward:
         self.words = words
         self.size = lexicon.traits["size"]
         self.counted = lexicon.traits["counted"]
+        self.onset = lexicon.traits["onset"]
+        self.outcome = lexicon.traits["outcome"]
         self.mode = PRESENT
         self.rule = ""
         self.since = 0  # chunk before which the scope opened
@@ -50,7 +52,7 @@ class Forward:
         for i, piece in enumerate(self.chunks):
             joined, fresh = self._cues(i, piece.cues, scopes)
             open_ = self.mode in (ABSENT, UNCERTAIN) and self.since < i and not fresh
-            if open_ and ((joined and self._own_claim(i)) or (piece.link and self._run_on(i))):
+            if open_ and (self._own_claim(i) if joined else self._run_on(i)):
                 self.mode = PRESENT
             scope = scopes[i]
             scope.presence = self.mode
@@ -75,7 +77,8 @@ class Forward:
                 joined = joined or words[cue.start] == "nor"
                 fresh = self._deny(i, cues, k, joined, scopes) or fresh
             elif kind == "negpost":
-                if attributive(cues, k, words) and (i == 0 or "prep" in [c.kind for c in cues[:k]]):
+                first = i == 0 and k + 1 < len(cues) and all(later.kind == "be" for later in cues[k + 1 :])
+                if first or (attributive(cues, k, words) and (i == 0 or "prep" in [c.kind for c in cues[:k]])):
                     self._open(ABSENT, rule_of(cue, words, "negation"), i)
                     fresh = True
             elif kind == "versus" and self.chunks[i].groups[0][0].kind == "X":
@@ -155,7 +158,9 @@ class Forward:
                 self.mode = PRESENT
         elif kind == "prep":
             head = self.chunks[i - 1].nouns[-1:]
-            if head and head[0].kind == "N":  # "no change in the effusion" denies the change only
+            if (
+                head and head[0].kind == "N" and self.words[head[0].start] not in self.onset
+            ):  # "no change in the effusion" denies the change only
                 self.mode = PRESENT
             elif self.chunks[i].groups[-1][-1].kind == "E" and head and head[0].kind != "E":
                 self.mode = PRESENT  # "no kinking of the catheter"
@@ -170,6 +175,8 @@ class Forward:
         first = piece.groups[0][0]
         if "or" in joins or "nor" in joins:
             return not piece.nouns and self._subject(i)
+        if joins == [","] and not self.outcome.isdisjoint(self.rule[9:].split("-")):
+            return True  # "after removal of the tube, …"
         goes_on = self._list_goes_on(i)
         if self.verb and not goes_on:
             return True
@@ -184,7 +191,7 @@ class Forward:
             return False
         if "," in joins and "and" in joins and self._seen(i):
             return True
-        if self._predicated(i) and ("," in joins or first.kind in "SE"):
+        if self._predicated(i):
             return True
         if self.mode == UNCERTAIN and self.counted & set(self.rule[6:].split("-")):
             return False
@@ -197,6 +204,9 @@ class Forward:
     def _run_on(self, i: int) -> bool:
         """A phrase put beside the one in scope without any cue: a new statement where it is a whole phrase."""
         piece = self.chunks[i]
+        if not piece.link:  # "no effusion seen mild atelectasis"
+            seen = piece.kinds[-1:] == ["seen"] or (self.verb and not piece.cues)
+            return seen and bool(piece.nouns) and piece.first.kind in "MSQKE"
         if piece.link == "p" and not piece.nouns:
             return piece.groups[0][0].kind == "Q" and self.since < i - 1 and not self.chunks[i - 1].nouns
         return bool(piece.nouns) and piece.groups[0][0].kind in "MSQKE"
