@@ -228,6 +228,8 @@ def report(summaries: Sequence[Summary], workspace: Path, quiet: bool, next_comm
                 say(f"  run {run}" + ("" if summary.done_now else " (was there already)"))
             if not summary.complete:
                 say("  other shards are still to be done")
+            for hint in summary.hints:
+                say(f"  note: {hint}")
         failures(quarantined)
         if next_command:
             say(f"next: kgbuild {next_command} -w {workspace}")

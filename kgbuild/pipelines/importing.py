@@ -99,6 +99,7 @@ class _Import:
     dataset: Dataset | None
     name: str
     chunk_size: int
+    keys: dict[str, str]
 
     def table(self, number: int) -> pa.Table:
         ids = self.ids[number * self.chunk_size : (number + 1) * self.chunk_size]
@@ -113,12 +114,13 @@ class _Import:
         return pa.Table.from_pylist(rows, schema=ANNOTATIONS)
 
     def _row(self, study: Study) -> dict[str, Any]:
-        entry = self.spool.read(study.id)
+        entry = self.spool.read(self.keys.get(study.id, study.id))
         if entry is None:
             return {**study_row(study, Annotation(study.id, ())), "stage": "import", "reason": "no entry in the files"}
         if isinstance(entry, Annotation) and study.report is not None and study.report.sections:
             placed = align(entry.tokens, study.report.sections)
             entry = replace(entry, tokens=placed)
+        entry = replace(entry, study_id=study.id)
         return study_row(study, entry)
 
 
@@ -159,7 +161,12 @@ def import_radgraph(
         spool.fill(inputs, labeler)
         refs, rejected = source.choose(listing) if source and listing else ([], [])
         ids = [ref.id for ref in refs] if dataset else spool.ids()
-        others = set(spool.ids()) - set(ids)
+        # a data set's ids carry its name, a file's keys need not: "reports:17" is joined to "17"
+        known = set(spool.ids())
+        bare = {study_id: study_id.removeprefix(f"{dataset.name}:") for study_id in ids} if dataset else {}
+        keys = {study_id: key for study_id, key in bare.items() if study_id not in known and key in known}
+        used = {keys.get(study_id, study_id) for study_id in ids}
+        others = known - used
         rejected = [
             *rejected,
             *spool.repeated,
@@ -178,11 +185,11 @@ def import_radgraph(
             n_studies=len(ids),
             counts={
                 "entries of other studies": len(others),
-                "studies without an entry": len(set(ids) - set(spool.ids())),
+                "studies without an entry": len(used - known),
             },
         )
         run = runs.start(space, manifest)
-        job = _Import(spool, ids, rejected, dataset, name, chunk_size)
+        job = _Import(spool, ids, rejected, dataset, name, chunk_size, keys)
         catalog = Catalog(space.path)
         try:
             row = {"id": run.id, "kind": manifest.kind, "dataset": name}

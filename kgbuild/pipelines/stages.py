@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from kgbuild import plugins
 from kgbuild.domain import Failure
 from kgbuild.errors import UsageError
@@ -35,6 +37,7 @@ class Summary:
         failures: quarantined studies and rejected rows.
         done_now: chunks (or tables) done by this call; 0 where everything was there already.
         complete: false while other shards are still at work.
+        hints: what a user may have overlooked.
     """
 
     stage: str
@@ -43,6 +46,7 @@ class Summary:
     failures: tuple[Failure, ...] = ()
     done_now: int = 0
     complete: bool = True
+    hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,8 @@ def generate(
     job.manifest()  # opens the data set first: a wrong root must not leave a new workspace behind
     space = Workspace.create(workspace)
     run, counts, done = run_annotate(space, job, shard=shard, workers=workers, progress=progress, command=command)
-    return Summary("generate", (run.id,), counts, tuple(_failures(space, run.id)), done, run.complete())
+    hints = _no_text(run, sections) if counts.get("studies") and not counts.get("annotated") else ()
+    return Summary("generate", (run.id,), counts, tuple(_failures(space, run.id)), done, run.complete(), hints)
 
 
 def plan_generate(
@@ -220,6 +225,21 @@ def plan_load(workspace: Path, *, run_ids: Sequence[str] = (), store: str = "emb
     plugins.find("stores", store)
     pairs = graph.choose(Workspace.open(workspace), run_ids)
     return [(annotations.manifest.dataset, annotations.id, links.id) for annotations, links in pairs]
+
+
+def _no_text(run: runs.Run, sections: tuple[str, ...]) -> tuple[str, ...]:
+    """Where no study has a text: the sections that there are, if any, since these are probably wanted."""
+    found = {
+        name
+        for number in sorted(run.done())
+        for names in pq.read_table(run.chunk(number), columns=["sections"])["sections"].to_pylist()
+        for name in names or ()
+    }
+    others = sorted(found - set(sections))
+    asked = ", ".join(sections)
+    if not others:
+        return (f"no study has a section {asked}: the graph will hold studies and images only",)
+    return (f"no study has a section {asked}; there are {', '.join(others)}: name what you want with --sections",)
 
 
 def _failures(space: Workspace, run_id: str) -> list[Failure]:

@@ -229,6 +229,14 @@ def test_ids_that_are_not_listed_are_quarantined(kg: Kg, tmp_path: Path) -> None
     assert kg("generate", "--dataset", "examples", "--studies", ids, "-w", tmp_path / "W").code == 2
 
 
+def test_a_run_without_text_says_which_sections_there_are(kg: Kg, tmp_path: Path) -> None:
+    done = kg("generate", "--dataset", "examples", "--limit", "2", "--sections", "lesions", "-w", tmp_path / "W")
+    assert done.code == 0
+    assert re.search(
+        r"no study has a section lesions; there are .*findings.*: name what you want with --sections", done.err
+    )
+
+
 def test_dry_run_writes_nothing(kg: Kg, tmp_path: Path, built: Path) -> None:
     workspace = tmp_path / "W"
     for command in ("build", "generate"):

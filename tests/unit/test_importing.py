@@ -120,6 +120,13 @@ def test_joined_to_a_data_set_it_has_images_sections_and_characters(tmp_path: Pa
         assert raw[start:end].lower() == "lungs"
 
 
+def test_keys_without_the_data_sets_name_are_joined_too(tmp_path: Path) -> None:
+    given = write(tmp_path / "in.json", {"ex001": ENTRY})
+    summary = import_radgraph([given], tmp_path / "W", source=kgbuild.resolve("examples", limit=1))
+    assert (summary.counts["annotated"], summary.counts["entries of other studies"]) == (1, 0)
+    assert explain(tmp_path / "W", "examples:ex001").entities[0]["text"] == "large"
+
+
 def test_what_is_wrong_is_quarantined_by_study_and_the_rest_goes_on(tmp_path: Path) -> None:
     wrong = {
         "good": ENTRY,
