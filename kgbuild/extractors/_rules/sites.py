@@ -14,7 +14,7 @@ _NO_PLACE = frozenset({",", "from", "break", ";", ":", "be", "show"})
 def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
     """A chunk of anatomy only."""
     sites = phrase.sites
-    prep = _governs(kinds)
+    prep = _governs(kinds) or (bool(kinds) and walk.text(phrase.chunk.cues[-1]) == "to")
     if walk.word_before(phrase) == "than" and all(site.kind == "S" for site in sites):
         return  # the "right" of "left greater than right"
     if walk.role == "site" and not prep and joined(kinds):
