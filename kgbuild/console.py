@@ -157,11 +157,8 @@ class _Lines:
         if done < total and now - self._last[stage] < _LINE_EVERY_S:
             return
         self._last[stage] = now
-        say(
-            " ".join(
-                f"{stage}: {done} of {total} {_rate(self._clocks[stage], done)} {self._left(stage, done, total)}".split()
-            )
-        )
+        rate, left = _rate(self._clocks[stage], done), self._left(stage, done, total)
+        say(" ".join(f"{stage}: {done} of {total} {rate} {left}".split()))
 
     def _left(self, stage: str, done: int, total: int) -> str:
         began, first = self._clocks[stage]

@@ -28,7 +28,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class FileCheck:
-    """One file or folder as ``datasets check`` reports it. ``found`` counts rows or files; ``expected`` is published."""
+    """One file or folder of ``datasets check``. ``found`` counts rows or files; ``expected`` is the published count."""
 
     path: str
     needed: bool

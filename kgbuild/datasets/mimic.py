@@ -29,6 +29,7 @@ from kgbuild.errors import UsageError
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
 ALIASES = ("mimic-cxr",)
 _BLOCK = 2048
@@ -205,16 +206,23 @@ class Mimic:
             study.date,
         )
 
-    def labels(self) -> pl.DataFrame:
-        """CheXpert's, NegBio's and the radiologists' labels, of the tables that are there.
+    def labels(self) -> pa.Table:
+        """CheXpert's, NegBio's and the radiologists' labels of the tables that are there, as ``FINDING_LABELS``.
 
-        Returns:
-            Columns study_id, finding, value (1.0 present, 0.0 absent, -1.0 uncertain; blank cells have no row), source
-            (chexpert, negbio, radiologist), sorted by source, study and finding.
+        ``source`` is chexpert, negbio or radiologist; they label studies, so ``image_id`` and the box are null. Sorted
+        by source, study and finding.
         """
-        from kgbuild.datasets._mimic_labels import all_labels
+        import pyarrow as pa
 
-        return all_labels(self.layout.tables)
+        from kgbuild.datasets._mimic_labels import all_labels
+        from kgbuild.tables import FINDING_LABELS
+
+        frame = all_labels(self.layout.tables)
+        table = frame.to_arrow()
+        for name in FINDING_LABELS.names:
+            if name not in frame.columns:
+                table = table.append_column(name, pa.nulls(table.num_rows, FINDING_LABELS.field(name).type))
+        return table.select(FINDING_LABELS.names).cast(FINDING_LABELS)
 
     def check(self) -> list[FileCheck]:
         """Each file, with what is in it and what was published; what will be skipped and why."""

@@ -62,7 +62,8 @@ def test_values_come_back_as_they_went_in(tables: Path, tmp_path: Path) -> None:
     assert answer.columns == ("text", "parts", "day")
     assert answer.rows == [(text, [text, text], dt.date(2151, 1, 1)) for text in TEXTS]
     edge = store.query(
-        "MATCH (s:Study)-[h:has_absent]->(c:Concept) RETURN h.n_mentions AS n, h.sites AS sites, h.qualified AS q, type(h) AS t"
+        "MATCH (s:Study)-[h:has_absent]->(c:Concept) "
+        "RETURN h.n_mentions AS n, h.sites AS sites, h.qualified AS q, type(h) AS t"
     )
     assert edge.rows == [(2, ["a", "b"], True, "has_absent")]
     assert store.query("MATCH (s:Study) RETURN sum(s.n_tokens) AS n").rows == [(sum(range(len(TEXTS))),)]

@@ -19,11 +19,16 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
         part.write_text("half")
         assert not target.exists()
     assert target.read_text() == "half"
-    with pytest.raises(OSError, match="No space"), files.atomic(target) as part:
-        part.write_text("other")
-        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="No space"):
+        _fill_the_disk(target)
     assert target.read_text() == "half"
     assert os.listdir(target.parent) == ["a.txt"]
+
+
+def _fill_the_disk(target: Path) -> None:
+    with files.atomic(target) as part:
+        part.write_text("other")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_sweep_removes_dead_processes_parts_and_keeps_the_living(tmp_path: Path) -> None:

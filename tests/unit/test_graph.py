@@ -203,7 +203,7 @@ def test_mentions_know_their_place() -> None:
 
 def test_failed_and_empty_studies_are_nodes_and_rejected_rows_are_not() -> None:
     image = {"id": "i1", "view": "PA", "path": None, "rows": None, "columns": None}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"study_id": "s1", "status": "failed", "dataset": "d", "images": [image], "patient_id": "p1"},
         {"study_id": "s2", "status": "empty", "dataset": "d", "tokens": []},
         {"study_id": "s3", "status": "rejected", "dataset": "d"},

@@ -24,5 +24,5 @@ def test_every_plugin_can_be_had_by_its_name(kind: str) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="unknown data set 'mimik'\n.*examples.*iu-xray"):
+    with pytest.raises(UsageError, match=r"unknown data set 'mimik'\n.*examples.*iu-xray"):
         plugins.find("datasets", "mimik")

@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import kgbuild
+from kgbuild import plugins
 from kgbuild.domain import Annotation, Failure, Study
 from kgbuild.errors import KgbuildError, UsageError, WorkspaceError
-from kgbuild.pipelines import generate, runs, stages
+from kgbuild.pipelines import runs, stages
 from kgbuild.pipelines.generate import Annotate
 from kgbuild.pipelines.runs import Manifest, parse_shard
 from kgbuild.pipelines.source import Source
@@ -161,8 +162,8 @@ class Breaks:
 
 
 def test_one_bad_study_never_stops_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    find = generate.plugins.find
-    monkeypatch.setattr(generate.plugins, "find", lambda kind, name: Breaks if name == "breaks" else find(kind, name))
+    find = plugins.find
+    monkeypatch.setattr(plugins, "find", lambda kind, name: Breaks if name == "breaks" else find(kind, name))
     summary = stages.generate(source(6), tmp_path / "W", extractor="breaks")
     assert summary.counts["studies"] == 6
     assert summary.counts["failed"] == 1
@@ -187,7 +188,8 @@ def test_kill_minus_nine_and_run_again_ends_the_same(tmp_path: Path) -> None:
     code = (
         "import kgbuild, sys\nfrom pathlib import Path\n"
         "if __name__ == '__main__':\n"
-        f"    kgbuild.build(kgbuild.resolve('examples', limit=48), Path({str(killed)!r}), chunk_size=1, workers=int(sys.argv[1]))\n"
+        "    source = kgbuild.resolve('examples', limit=48)\n"
+        f"    kgbuild.build(source, Path({str(killed)!r}), chunk_size=1, workers=int(sys.argv[1]))\n"
     )
     script = tmp_path / "script.py"
     script.write_text(code)
@@ -219,7 +221,8 @@ def test_workers_end_with_their_parent(tmp_path: Path) -> None:
         "import os, time\nfrom concurrent.futures import ProcessPoolExecutor\nimport multiprocessing\n"
         "from kgbuild.pipelines.runs import _follow_parent\n"
         "if __name__ == '__main__':\n"
-        "    pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context('spawn'), initializer=_follow_parent)\n"
+        "    spawn = multiprocessing.get_context('spawn')\n"
+        "    pool = ProcessPoolExecutor(1, mp_context=spawn, initializer=_follow_parent)\n"
         "    print(pool.submit(os.getpid).result(), flush=True)\n    time.sleep(60)\n"
     )
     script = tmp_path / "pool.py"

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import mimic_mini as mini
 import pytest
-from mimic_mini import BANNER, FIRST, SECOND, THIRD, Made
 from typer.testing import CliRunner
 
 from kgbuild.cli import app
 from kgbuild.datasets.mimic import Mimic
 from kgbuild.domain import Failure, Study
 from kgbuild.pipelines.sections_csv import Sectioned, write_sectioned
+from tests.unit import mimic_mini as mini
+from tests.unit.mimic_mini import BANNER, FIRST, SECOND, THIRD, Made
 
 TWICE = Made(
     11000016,
