@@ -51,6 +51,11 @@ def test_inside_a_phrase(text: str, expected: str) -> None:
         ("the heart is normal in size", "normal>heart size~heart"),
         ("normal size of the heart", "size~heart normal>heart"),
         ("lungs are clear bilaterally", "clear>lungs bilaterally~lungs"),
+        ("effusions are small, right larger than left", "small~effusions larger~effusions"),
+        ("hyperexpanded but clear lungs", "hyperexpanded>lungs clear>lungs"),
+        ("stable, mild cardiomegaly", "stable~cardiomegaly mild~cardiomegaly"),
+        ("unchanged appearance of the stent", "unchanged~stent"),
+        ("cardiac silhouette and vasculature are normal", "silhouette~cardiac normal>cardiac normal>vasculature"),
     ],
 )
 def test_predicates(text: str, expected: str) -> None:
@@ -71,6 +76,10 @@ def test_predicates(text: str, expected: str) -> None:
         ("spurring of the lateral compartment of the knee", "spurring>knee lateral~compartment compartment~knee"),
         ("blunting of the costophrenic angle", "blunting>costophrenic blunting>angle angle~costophrenic"),
         ("no air below the diaphragm", "air>diaphragm below~diaphragm"),
+        ("scoliosis and focal eventration of the diaphragm", "focal~eventration eventration>diaphragm"),
+        ("nodule in the mid to lower lung", "nodule>lung mid~lung lower~lung"),
+        ("pleural spaces are free of fluid", "free>pleural spaces~pleural fluid>pleural fluid>spaces"),
+        ("shift of the trachea to the left", "shift>trachea shift>left"),
     ],
 )
 def test_places(text: str, expected: str) -> None:
@@ -90,6 +99,9 @@ def test_places(text: str, expected: str) -> None:
         ("infiltrate versus crowding", ""),
         ("there may be edema", ""),
         ("base opacity reflects scar", "opacity>base opacity=>scar scar>base"),
+        ("base opacity, infection cannot be excluded", "opacity>base infection>base"),
+        ("opacity with bronchograms, suggesting pneumonia", "opacity=>pneumonia"),
+        ("no opacity to suggest pneumonia", "opacity=>pneumonia"),
     ],
 )
 def test_reasons(text: str, expected: str) -> None:

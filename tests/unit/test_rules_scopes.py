@@ -29,6 +29,10 @@ def said(text: str) -> str:
         ("The lungs are free of edema.", "+free -edema"),
         ("The heart is not enlarged.", "-enlarged"),
         ("No rib is displaced.", "-displaced"),
+        ("No development of effusion.", "-development -effusion"),
+        ("There is no pneumothorax and the effusion is smaller.", "-pneumothorax +effusion +smaller"),
+        ("No longer seen is the effusion.", "-effusion"),
+        ("NO EFFUSION SEEN MILD ATELECTASIS", "-EFFUSION +MILD +ATELECTASIS"),
         ("No large effusion is seen, and a nodule is seen at the apex.", "-large -effusion +nodule"),
     ],
 )
@@ -85,6 +89,10 @@ def test_denials_that_deny_something_else(text: str, expected: str) -> None:
         ("The differential includes edema, hemorrhage and infection.", "?edema ?hemorrhage ?infection"),
         ("Widening is likely due to technique.", "+Widening"),
         ("Fracture of uncertain age.", "+Fracture"),
+        ("There is little if any effusion.", "?effusion"),
+        ("Opacity is either scar or edema.", "+Opacity ?scar ?edema"),
+        ("OPACITY, ? PNEUMONIA", "+OPACITY ?PNEUMONIA"),
+        ("Opacity is unlikely to represent pneumonia.", "+Opacity ?pneumonia"),
     ],
 )
 def test_doubt(text: str, expected: str) -> None:

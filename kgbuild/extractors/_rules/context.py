@@ -54,6 +54,8 @@ def kind_of(items: Sequence[Item], i: int, words: Sequence[str], run: Sequence[I
         return kind if run and run[-1].kind in ANATOMY else "prep"
     if word == "silhouetting":
         return "prep" if run and run[-1].kind in NOUNS else kind
+    if word in ("distal", "proximal"):
+        return "M" if follow in ("T", "E") else kind
     if word in ("minor", "major"):  # of a fissure, else a degree
         return kind if any(words[other.start].startswith("fissure") for other in items[after : after + 2]) else "M"
     if word == "lower":

@@ -69,6 +69,7 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
         walk.anchor = head
     if phrase.part is not None:
         walk.tip = phrase.part
+    walk.qualified = phrase.chunk.adjective
     walk.role = "noun"
     walk.governed = []
 

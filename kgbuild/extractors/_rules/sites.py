@@ -140,6 +140,9 @@ def _attach(walk: Walk, phrase: Phrase, prep: bool) -> None:
         elif all(site.kind == "S" for site in sites):  # "lungs are clear bilaterally"
             walk.add(sites, MODIFY, walk.targets, "modify:side-after")
             return
+    own = walk.qualified and walk.role == "noun" and walk.word_before(phrase) == "of"
+    if own and heads and heads[-1].kind != "E":
+        heads = heads[-1:]  # "scoliosis and focal eventration of the diaphragm"
     for head in heads:
         if (
             head is not heads[-1]

@@ -39,6 +39,7 @@ class Walk:
         anchor: last observation with a site.
         device, tip: last device and part of one.
         compared: a side has just been named to compare it.
+        qualified: the last observation has adjectives of its own.
         narrows: nouns whose "of" list goes on ("position of the lines and tubes").
         accompanied: the last observation only came "with" the subject.
         described: the last site came with its adjectives ("enlarged heart").
@@ -64,6 +65,7 @@ class Walk:
     device: Item | None = None
     tip: Item | None = None
     compared: bool = False
+    qualified: bool = False
     narrows: list[Item] = field(default_factory=list)
     accompanied: bool = False
     described: bool = False
