@@ -25,6 +25,7 @@ from kgbuild.extractors._rules.cues import (
 from kgbuild.extractors._rules.lexicon import Lexicon
 from kgbuild.extractors._rules.tagging import Item
 
+_MOVES = frozenset({"back", "by", "into", "to", "slightly", "approximately", "about", "somewhat"})
 _EXCEPT = frozenset({"except", "aside", "apart", "other"})
 
 
@@ -82,9 +83,7 @@ class Backward:
             or (after[:2] == ["on", "the"] and "from" in words[cue.end : cue.end + 5])
         ):
             return
-        if first == "withdrawn" and (
-            (followed and self.chunks[i].groups[0][0].kind == "X") or after[:1] in (["back"], ["by"])
-        ):
+        if first == "withdrawn" and ((followed and self.chunks[i].groups[0][0].kind == "X") or set(after[:1]) & _MOVES):
             return
         self.mark(i, ABSENT, rule_of(cue, words, "negation"))
 

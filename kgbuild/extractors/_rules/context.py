@@ -91,7 +91,7 @@ def new_finding(
     word: str, items: Sequence[Item], i: int, run: Sequence[Item], cues: Sequence[Item], traits: Traits
 ) -> bool:
     """An unknown noun where only a finding can stand: after "no" or adjectives, and the phrase ends with it."""
-    if len(word) < 6 or not word.endswith(tuple(traits["nounending"])):
+    if len(word) < 6 or items[i].source != "unknown" or not word.endswith(tuple(traits["nounending"])):
         return False
     if run:
         if run[-1].kind in "GA" or not all(other.kind in "MJSGA" for other in run):
