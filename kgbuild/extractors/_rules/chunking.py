@@ -23,7 +23,7 @@ def chunk(items: Sequence[Item], words: Sequence[str], lexicon: Lexicon) -> tupl
     for i, item in enumerate(items):
         builder.take(i, item)
     builder.close()
-    return merge(builder.chunks), builder.cues
+    return merge(builder.chunks, words), builder.cues
 
 
 class _Builder:

@@ -73,11 +73,11 @@ def _noun_ahead(run: Sequence[Item], i: int) -> bool:
     return False
 
 
-def merge(chunks: list[Chunk]) -> list[Chunk]:
+def merge(chunks: list[Chunk], words: Sequence[str]) -> list[Chunk]:
     """Give the words of a phrase without its noun to the phrase after the conjunction."""
     out: list[Chunk] = []
     for piece in chunks:
-        while out and piece.cues and _shares(out, piece):
+        while out and piece.cues and _shares(out, piece, words):
             before = out.pop()
             piece.groups = before.groups + piece.groups
             piece.cues, piece.link, piece.gap = before.cues, before.link, before.gap
@@ -86,7 +86,7 @@ def merge(chunks: list[Chunk]) -> list[Chunk]:
     return out
 
 
-def _shares(out: list[Chunk], piece: Chunk) -> bool:
+def _shares(out: list[Chunk], piece: Chunk, words: Sequence[str]) -> bool:
     """Whether the phrase before lacks a noun that ``piece`` has."""
     before = out[-1]
     if piece.link or before.nouns:
@@ -110,7 +110,9 @@ def _shares(out: list[Chunk], piece: Chunk) -> bool:
             if _is_predicate(out, before):
                 return False
             return not comma_only or "neg" in before.kinds or (_opens(out) and last in "MKD")
-        if before.gap_after or (last == "A" and items[-1].end - items[-1].start == 1):
+        if before.gap_after:
+            return False
+        if last == "A" and items[-1].end - items[-1].start == 1 and not _same_organ(items, first, words):
             return False
         if _is_predicate(out, before) or not any(item.kind in ANATOMY for item in first):
             return False
@@ -127,6 +129,13 @@ def _shares(out: list[Chunk], piece: Chunk) -> bool:
             return False
         return first[0].kind in ADJECTIVES and last in ADJECTIVES
     return False
+
+
+def _same_organ(items: list[Item], first: list[Item], words: Sequence[str]) -> bool:
+    """As in "right upper lobe and left lower lobe opacities": two of a kind, each with its side."""
+    organ = words[items[-1].start]
+    sided = items[0].kind in "SM" and first[0].kind == "S"
+    return sided and any(words[item.start] == organ for item in first)
 
 
 def _opens(out: list[Chunk]) -> bool:
