@@ -97,11 +97,12 @@ class _Builder:
         if kind in TRANSPARENT:
             return
         if kind in ("count", "prior"):
-            if context.before_finding(self.items, i):
+            seen_before = kind == "prior" and item.start > 0 and words[item.start - 1] == "the"
+            if not seen_before and context.before_finding(self.items, i):
                 self._entity(Item(item.start, item.end, "M", item.source))
                 return
-            if kind == "count":
-                return
+            if kind == "count" or (seen_before and context.before_finding(self.items, i)):
+                return  # "the prior opacities" are those seen before
             item = Item(item.start, item.end, "from", item.source)
             kind = "from"
         if kind == "w" and context.new_finding(word, self.items, i, run, self.cues, self.lexicon.traits):

@@ -83,6 +83,9 @@ class Forward:
                     fresh = True
             elif kind == "versus" and self.chunks[i].groups[0][0].kind == "X":
                 continue
+            elif i == 0 and k == 0 and words[cue.start : cue.end] == ["suggest"]:
+                self._open(NOTHING, "advice:suggest", i)  # "Suggest follow-up …"
+                fresh = True
             elif kind in HEDGE or kind == "hedgepost":
                 fresh = self._doubt(i, cues, k, joined, fresh) or fresh
             elif kind == "advice":
