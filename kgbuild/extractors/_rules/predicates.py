@@ -27,6 +27,15 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
         targets = walk.targets
     elif link != "p" and kinds and kinds[0] in _ASIDE and "be" not in kinds and "seen" not in kinds:
         targets = walk.governed or walk.observed if walk.role == "noun" or walk.governed else targets
+    change = phrase.heads[-1].kind == "K" or walk.has(phrase.heads[-1], "newness")
+    if change and kinds and kinds[0] == "," and "be" not in kinds:
+        # what is unchanged is what was seen, not what it may be; "the heart is enlarged, unchanged": its being enlarged
+        if walk.role in ("noun", "site") and walk.reason:
+            targets = walk.reason
+        elif walk.role == "predicate" and "andor" not in kinds and all(item.kind == "M" for item in walk.observed):
+            targets = walk.observed or targets
+            walk.add(phrase.heads, MODIFY, targets, "modify:predicate:change")
+            return
     if walk.compared:  # "left greater than right": of what is compared
         walk.compared = False
         seen = [item for item in walk.observed if item.kind not in "MKQD"]
