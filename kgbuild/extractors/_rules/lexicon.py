@@ -55,7 +55,7 @@ class Lexicon:
         suffixes: ending to kind, longest first.
         traits: name of a set of words to the words (``size``, ``lung``, …), for rules that need one.
         contextual: entity words whose kind depends on their neighbours.
-        heads: words of six letters and more by length, for the spelling fallback.
+        heads: words of six letters and more by first letter and length, for the spelling fallback.
     """
 
     singles: dict[str, str] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Lexicon:
     suffixes: list[tuple[str, str]] = field(default_factory=list)
     traits: dict[str, frozenset[str]] = field(default_factory=dict)
     contextual: frozenset[str] = frozenset()
-    heads: dict[str, list[str]] = field(default_factory=dict)
+    heads: dict[tuple[str, int], list[str]] = field(default_factory=dict)
 
 
 def parse(text: str) -> Iterator[tuple[str, str]]:
@@ -125,7 +125,7 @@ def build(entries: Iterable[tuple[str, str, str]]) -> Lexicon:
     lexicon.contextual = lexicon.traits.get("contextual", frozenset()) | lexicon.traits.get("carrier", frozenset())
     for word in sorted(lexicon.singles):
         if len(word) >= 6 and lexicon.singles[word] in "AJOMQKDEGS" and word.isalpha():
-            lexicon.heads.setdefault(word[0], []).append(word)
+            lexicon.heads.setdefault((word[0], len(word)), []).append(word)
     return lexicon
 
 

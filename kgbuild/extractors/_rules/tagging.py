@@ -187,10 +187,11 @@ def _unknown(word: str, lexicon: Lexicon) -> tuple[str, str]:
 
 def _spelling(word: str, lexicon: Lexicon) -> str | None:
     """A lexicon word one edit away (letter changed, lost, added, or two swapped) that starts with the same letter."""
-    length = len(word)
-    for candidate in lexicon.heads.get(word[0], ()):
-        if -2 < len(candidate) - length < 2 and _one_edit(word, candidate):
-            return candidate
+    first, length = word[0], len(word)
+    for size in (length, length - 1, length + 1):
+        for candidate in lexicon.heads.get((first, size), ()):
+            if _one_edit(word, candidate):
+                return candidate
     return None
 
 
