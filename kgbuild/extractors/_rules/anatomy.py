@@ -33,7 +33,7 @@ def find_sites(phrase: Phrase, words: Sequence[str], lexicon: Lexicon, edges: li
             elif kind == "G":
                 own.append(item)
         if organs:
-            head = _organ(organs, [*waiting, *sides], sites, words, lexicon, edges)
+            head = _organ(organs, [*waiting, *sides], sites, words, lexicon, edges, bool(phrase.chunk.nouns))
             if whole is not None and not sides:  # "bilateral hilar and mediastinal": both are
                 edges.append((whole, MODIFY, head, "modify:side"))
             whole = next((s for s in (*waiting, *sides) if words[s.start] in lexicon.traits["whole"]), None)
@@ -64,12 +64,14 @@ def _organ(
     words: Sequence[str],
     lexicon: Lexicon,
     edges: list[Edge],
+    of_noun: bool,
 ) -> Item:
     """Head of a group with an organ; it is added to the sites."""
     head = organs[-1]
     if len(organs) > 1:
         beside = head.kind == "J" and organs[-2].kind == "A" and organs[-2].start < head.start
-        if beside or " ".join(words[head.start : head.end]) in lexicon.traits["airspace"]:
+        airspace = of_noun and " ".join(words[head.start : head.end]) in lexicon.traits["airspace"]
+        if beside or airspace:
             # "basilar airspace disease": at the base, and in the air spaces; "lower lobe pulmonary nodule"
             sites.append(head)
             organs = organs[:-1]

@@ -128,7 +128,7 @@ class _Builder:
             if kind == "-" and words[run[-1].start] in ("well", "poorly") and run[-1].end == item.start:
                 return
             if kind == "from":
-                if word == "to" and context.ranges(self.items, i, words, run):
+                if word in ("to", "through") and context.ranges(self.items, i, words, run):
                     return
                 if word == "chest" and all(other.kind in "QK" for other in run):
                     self._entity(Item(item.start, item.start + 1, "A"))  # "normal chest radiographs"

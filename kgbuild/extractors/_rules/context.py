@@ -39,7 +39,7 @@ def kind_of(items: Sequence[Item], i: int, words: Sequence[str], run: Sequence[I
     if kind == "B":
         return kind if follow in ("prep", "Q") or any(other.kind in "QISM" for other in run) else "skip"
     if word == "both":
-        return "skip" if _listed(items[after : after + 5]) else kind
+        return "skip" if _listed(items[after : after + 5], words) else kind
     if word == "placement" and follow == "prep":
         return "O"
     if word in traits["attribute"]:
@@ -56,6 +56,10 @@ def kind_of(items: Sequence[Item], i: int, words: Sequence[str], run: Sequence[I
         return "prep" if run and run[-1].kind in NOUNS else kind
     if word in ("distal", "proximal"):
         return "M" if follow in ("T", "E") else kind
+    if word == "external":
+        return "M" if any(other.kind == "E" for other in items[after : after + 3]) else kind
+    if word == "scaphoid":
+        return "M" if follow == "A" else kind
     if word in ("minor", "major"):  # of a fissure, else a degree
         return kind if any(words[other.start].startswith("fissure") for other in items[after : after + 2]) else "M"
     if word == "lower":
@@ -67,12 +71,12 @@ def kind_of(items: Sequence[Item], i: int, words: Sequence[str], run: Sequence[I
     return kind
 
 
-def _listed(items: Sequence[Item]) -> bool:
-    """As in "both A and B": a conjunction comes before any verb."""
+def _listed(items: Sequence[Item], words: Sequence[str]) -> bool:
+    """As in "both A and B": a conjunction comes before any verb, and A is not two already ("both bases and …")."""
     for item in items:
         if item.kind == "andor":
             return True
-        if item.kind == "be":
+        if item.kind == "be" or (item.kind == "A" and words[item.end - 1].endswith(("s", "ices"))):
             return False
     return False
 

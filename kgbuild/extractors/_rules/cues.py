@@ -17,6 +17,7 @@ TWO_WAY = frozenset(
     | {"exclude", "discern", "detect", "any", "present"}
 )
 ATTRIBUTIVE = frozenset({"resolved", "removed", "absent", "cleared"})
+_AMOUNT = frozenset({"combination", "component", "element", "form", "degree", "amount", "type", "kind"})
 _REASONS = frozenset({"due", "because", "secondary"})
 BREAKS = frozenset({"break", ";", ":", "("})
 JOIN = frozenset({"andor", ",", "/", "-"})
@@ -47,7 +48,7 @@ def direct(cues: Sequence[Item], k: int, words: Sequence[str]) -> bool:
         kind = cue.kind
         if kind in HEDGE or kind in ("suggest", "hedgepost", "show", "neg", "be", "-", "w", "num", "seen"):
             continue
-        if kind == "prep" and words[cue.start] == "of" and cues[k].end == cue.start:
+        if kind == "prep" and words[cue.start] == "of" and (cues[k].end == cue.start or words[cue.start - 1] in _AMOUNT):
             continue
         return False
     return True

@@ -56,6 +56,10 @@ def _cut(run: list[Item], i: int, part: list[Item], noun: bool, place: bool, wor
         if noun:
             return "j" if ahead else "p"
         if not ahead and place and last in ANATOMY:
+            if kind == "M" and all(other.kind not in "AJGL" for other in part):
+                later = next((other for other in run[i + 1 :] if other.kind in ANATOMY), None)
+                if later is not None and later.kind in "AJ":
+                    return ""  # "stable left calcified hilar node"
             described = kind == "Q" or any(other.kind in ADJECTIVES for other in part)
             return "p" if described or not any(other.kind in ANATOMY for other in run[i:]) else ""
         return ""

@@ -68,7 +68,8 @@ def described(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
 def generic(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
     """Only "size", "contour": of the subject ("normal in size"), or of a site that follows ("size of the heart")."""
     listed = joined(kinds)
-    if walk.subject_is_site and ("prep" in kinds or "from" in kinds or "be" in kinds or walk.role == "size"):
+    has = "show" in kinds and walk.role == "site" and not walk.governed  # "the heart has normal size"
+    if walk.subject_is_site and (has or "prep" in kinds or "from" in kinds or "be" in kinds or walk.role == "size"):
         walk.add(phrase.generics, MODIFY, walk.subject, "modify:generic-in")
         walk.add(phrase.heads, LOCATED, walk.subject, "located_at:generic-in")
         walk.role = "size"

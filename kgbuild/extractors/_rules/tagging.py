@@ -25,6 +25,11 @@ _NOT = frozenset(
 _AFTER_NOT = {"seen": "negpost", "seenadj": "negpost", "negpost": "negpostnot", "neg2": "negpostnot"}
 # kinds that no neighbour changes while tagging
 _AS_IT_IS = ENTITY | {"skip", "andor", "be", "neg", "hedge", "show", "with", "w", "break", "suggest", "suggesthedge"}
+_HEDGES = frozenset({"hedge", "hedge2", "hedgepost"})
+_HELD = frozenset(
+    {"favored", "favoured", "felt", "thought", "believed", "presumed", "suspected", "considered", "assumed", "likely"}
+    | {"unlikely", "suggested", "judged"}
+)
 _DOUBTED = frozenset({"excluded", "ruled"})
 
 
@@ -69,7 +74,32 @@ def tag(words: Sequence[str], lexicon: Lexicon) -> list[Item]:
                 kind, source = _unknown(word, lexicon)
                 items.append(Item(i, i + 1, kind, source))
             i += 1
+    if any(item.kind == "suggest" for item in items):
+        _weaken(items, words)
     return items
+
+
+def _weaken(items: list[Item], words: Sequence[str]) -> None:
+    """What a doubted verb suggests is uncertain: "is favored to represent", "unclear whether this represents"."""
+    asked = -1
+    for k, item in enumerate(items):
+        kind = item.kind
+        if kind == "hedge" and words[item.end - 1] in ("whether", "if"):
+            asked = k
+        elif kind in ("break", ";", ".") and asked >= 0:
+            asked = -1
+        elif kind == "suggest":
+            if asked >= 0:
+                items[k] = Item(item.start, item.end, "suggesthedge", item.source)
+                if any(other.kind in ENTITY for other in items[asked + 1 : k]):  # "unclear if the opacity represents"
+                    items[asked] = Item(items[asked].start, items[asked].end, "w", "lexicon")
+                continue
+            to = k - 1
+            while to >= 0 and (items[to].kind in ("skip", "be") or words[items[to].start] == "to"):
+                to -= 1
+            if 0 <= to < k - 1 and items[to].kind in _HEDGES and words[items[to].end - 1] in _HELD:
+                items[k] = Item(item.start, item.end, "suggesthedge", item.source)
+                items[to] = Item(items[to].start, items[to].end, "be", "lexicon")
 
 
 def _longest(
