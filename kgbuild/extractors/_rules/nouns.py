@@ -26,7 +26,7 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
         return
     source: list[Item] = []
     if _suggested(walk, phrase, kinds, head, listed):
-        source = walk.reason if walk.inherits else []
+        source = walk.reason if walk.inherits and phrase.uncertain else []
     elif (
         walk.role == "noun"
         and walk.observed
@@ -56,8 +56,10 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
         walk.observed = [head]
         if listed and walk.role == "site" and walk.subject_is_site and "andor" in kinds and not denied(kinds):
             walk.subject = [*walk.subject, head]
-        elif walk.role in ("noun", "site") and walk.subject and "with" in kinds and not walk.subject_is_site:
+        elif walk.role in ("noun", "site", "predicate") and walk.subject and "with" in kinds and not walk.subject_is_site:
             walk.accompanied = True  # "a hernia with a fluid level has grown": the hernia
+        elif walk.accompanied and kinds == ["andor"]:
+            pass  # "… with a fluid level on the left and debris on the right"
         elif not (walk.subject_is_site and "break" not in kinds and ("show" in kinds or "seen" in kinds)):
             walk.subject = [head]
             walk.accompanied = False
@@ -93,7 +95,8 @@ def _suggested(walk: Walk, phrase: Phrase, kinds: Sequence[str], head: Item, lis
     observed = walk.observed
     if "suggest" in kinds or "suggesthedge" in kinds:
         # "opacity with bronchograms, suggesting …": the opacity
-        source = walk.subject if walk.accompanied and not walk.subject_is_site else observed
+        whole = walk.accompanied or _resumes(walk, phrase)
+        source = walk.subject if whole and walk.subject and not walk.subject_is_site else observed
         rule = "suggestive_of:cue"
     elif listed and walk.reason and "neg" not in kinds:
         source, rule = walk.reason, "suggestive_of:list"
@@ -117,9 +120,16 @@ def _suggested(walk: Walk, phrase: Phrase, kinds: Sequence[str], head: Item, lis
         walk.reason = []
         return False
     walk.add(source, SUGGEST, [head], rule)
-    walk.inherits = rule not in ("suggestive_of:gap", "suggestive_of:post")
+    if rule != "suggestive_of:list":
+        walk.inherits = _resumes(walk, phrase)
     walk.reason = source
     return True
+
+
+def _resumes(walk: Walk, phrase: Phrase) -> bool:
+    """As in "opacities in both lungs, this may be edema": a clause of its own about what was seen."""
+    cues = phrase.chunk.cues
+    return len(cues) > 1 and any(walk.words[cue.start - 1] in ("this", "these") for cue in cues[1:])
 
 
 def _apposed(walk: Walk, phrase: Phrase) -> bool:
@@ -174,9 +184,13 @@ def _place(walk: Walk, phrase: Phrase, head: Item, kinds: Sequence[str], listed:
 
 
 def _inherit(walk: Walk, phrase: Phrase, head: Item, source: Sequence[Item]) -> None:
-    """What an observation suggests, or leaves possible, is where that observation is."""
-    if not source and phrase.uncertain and walk.anchor is not None:
-        source = [walk.anchor]
+    """A doubt in a clause of its own is about the place of what was seen: "…, although pneumonia is not excluded".
+
+    What is suggested directly ("opacity at the base, likely atelectasis") has no place of its own in RadGraph.
+    """
+    if not source and not walk.reason and phrase.uncertain and walk.anchor is not None:
+        if "with" not in phrase.chunk.kinds:
+            source = [walk.anchor]
     for item in source:
         if item.kind not in "ON":
             continue  # "hyperinflated lungs, consistent with": a state of the organ, not a spot in it

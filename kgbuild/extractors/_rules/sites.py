@@ -154,6 +154,11 @@ def _attach(walk: Walk, phrase: Phrase, prep: bool) -> None:
         walk.add([head], LOCATED, sites, "located_at:prep" if prep else "located_at:beside")
         if prep and head.kind in "OE" and phrase.noun_of_place is not None:
             walk.edges.append((head, LOCATED, phrase.noun_of_place, "located_at:part"))
+    if all(site.kind == "S" for site in sites):  # "opacities in both lungs, with collapse on the left"
+        named = [head for head in heads if head.kind in "ON" and head not in walk.subject]
+        walk.add(named, LOCATED, walk.lungs, "located_at:sided")
+    elif not walk.lungs:
+        walk.lungs = [site for site in sites if walk.has(site, "lung")]
     walk.governed = list(heads)
     walk.role = "site"
     if heads and heads[-1].kind in "ONM":

@@ -30,6 +30,7 @@ class Walk:
         observed: last group of observation heads, for coordination.
         spot: the generic noun of the subject, where it is a spot itself ("pleural spaces").
         targets: what the last predicate was said of.
+        lungs: where the first observation is, if that is in the lungs: sides named later are theirs.
         topic: first anatomical subject of the sentence that denials are said of ("lungs are clear, without …").
         topical: the running list of denials is said of the topic.
         waiting: sites of a phrase that comes before its observation.
@@ -53,6 +54,7 @@ class Walk:
     observed: list[Item] = field(default_factory=list)
     spot: Item | None = None
     targets: list[Item] = field(default_factory=list)
+    lungs: list[Item] = field(default_factory=list)
     topic: list[Item] = field(default_factory=list)
     topical: bool = False
     waiting: list[Item] = field(default_factory=list)
