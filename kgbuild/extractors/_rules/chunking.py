@@ -127,16 +127,20 @@ class _Builder:
                 return
             if kind == "-" and words[run[-1].start] in ("well", "poorly") and run[-1].end == item.start:
                 return
+            if word == "through" and context.ranges(self.items, i, words, run):
+                return
             if kind == "from":
-                if word in ("to", "through") and context.ranges(self.items, i, words, run):
+                if word == "to" and context.ranges(self.items, i, words, run):
                     return
                 if word == "chest" and all(other.kind in "QK" for other in run):
                     self._entity(Item(item.start, item.start + 1, "A"))  # "normal chest radiographs"
                     self.close()
                     self.cues.append(item)
                     return
-                if word in self.lexicon.traits["view"] and all(other.kind in "MD" for other in run):
-                    run.clear()  # "the most recent study", "a limited exam"
+                if word in self.lexicon.traits["view"] and all(
+                    other.kind in ("MD" if word == "projection" else "MDJS") for other in run
+                ):
+                    run.clear()  # "the most recent study", "a limited exam", "an abdominal CT"
             elif word == "course" and all(other.kind in "MS" for other in run):
                 run.clear()  # "takes an upward course"
             self.close()

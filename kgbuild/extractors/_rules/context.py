@@ -27,8 +27,8 @@ def kind_of(items: Sequence[Item], i: int, words: Sequence[str], run: Sequence[I
     if follow == "B" and kind in "SMD":
         return "M"
     if kind == "D":
-        if follow in ADJECTIVES:
-            return "D"
+        if follow in ADJECTIVES or (run and run[-1].kind == "K" and word.endswith("ly") and follow not in ENTITY):
+            return "D"  # "slightly increased", "increased slightly"
         if word in ("well", "poorly"):
             return "skip"  # "seen well"
         return "skip" if (word.endswith("ly") or word in _GRADES) and follow not in ENTITY else "M"

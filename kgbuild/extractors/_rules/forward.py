@@ -29,6 +29,10 @@ from kgbuild.extractors._rules.lexicon import Lexicon
 from kgbuild.extractors._rules.tagging import Item
 
 
+_APART = frozenset({"distinguish", "differentiate"})
+_INSTEAD = frozenset({"negation:rather-than", "negation:instead-of"})
+
+
 class Forward:
     """The left-to-right pass: ``mode`` is what holds for the next chunk."""
 
@@ -138,7 +142,7 @@ class Forward:
             return False
         if self.mode == NOTHING:
             return False
-        if self.mode == ABSENT:
+        if self.mode == ABSENT and words[cue.end - 1] not in ("if", "whether"):
             if self.since == i:
                 return False
             if not (joined or fresh or cue.kind == "versus" or self.verb):
@@ -154,7 +158,8 @@ class Forward:
             if self.mode == ABSENT or cue.end - cue.start == 1:
                 self.mode = PRESENT
         elif kind in ("from", "show"):
-            if nouns and self.words[cue.start] not in ("to", "as", "by", "for", "than"):
+            apart = self.words[cue.start] == "from" and not _APART.isdisjoint(self.rule.split("-"))
+            if nouns and not apart and self.words[cue.start] not in ("to", "as", "by", "for", "than"):
                 self.mode = PRESENT
         elif kind == "suggest":
             if self.mode == UNCERTAIN or self.verb:
@@ -180,6 +185,8 @@ class Forward:
             return not piece.nouns and self._subject(i)
         if joins == [","] and not self.outcome.isdisjoint(self.rule[9:].split("-")):
             return True  # "after removal of the tube, …"
+        if joins == [","] and self.since == i - 1 == 0 and self.rule in _INSTEAD:
+            return True  # "rather than pneumonia, the opacity …"
         goes_on = self._list_goes_on(i)
         if self.verb and not goes_on:
             return True
@@ -207,6 +214,9 @@ class Forward:
     def _run_on(self, i: int) -> bool:
         """A phrase put beside the one in scope without any cue: a new statement where it is a whole phrase."""
         piece = self.chunks[i]
+        before = self.chunks[i - 1].nouns[-1:]
+        if piece.link and before and before[0].kind == "N" and self.words[before[0].start] not in self.onset:
+            return True  # "no change calcified node"
         if not piece.link:  # "no effusion seen mild atelectasis"
             seen = piece.kinds[-1:] == ["seen"] or (self.verb and not piece.cues)
             return seen and bool(piece.nouns) and piece.first.kind in "MSQKE"

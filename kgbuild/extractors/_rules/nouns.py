@@ -98,7 +98,7 @@ def _suggested(walk: Walk, phrase: Phrase, kinds: Sequence[str], head: Item, lis
         whole = walk.accompanied or _resumes(walk, phrase)
         source = walk.subject if whole and walk.subject and not walk.subject_is_site else observed
         rule = "suggestive_of:cue"
-    elif listed and walk.reason and "neg" not in kinds:
+    elif listed and walk.reason and "neg" not in kinds and not _apart(walk, phrase, kinds):
         source, rule = walk.reason, "suggestive_of:list"
     elif observed and kinds:
         if "hedge" in kinds or "hedge2" in kinds or "hedgepost" in kinds:
@@ -124,6 +124,17 @@ def _suggested(walk: Walk, phrase: Phrase, kinds: Sequence[str], head: Item, lis
         walk.inherits = _resumes(walk, phrase)
     walk.reason = source
     return True
+
+
+def _apart(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> bool:
+    """No item of the list of what is suggested, but the next statement: "…, and stable mild cardiomegaly"."""
+    if kinds[0] != ",":
+        return False
+    if len(kinds) == 1:
+        rest = walk.words[phrase.chunk.end : phrase.chunk.end + 8]
+        return phrase.own_site and not {"or", "and"} & set(rest)
+    last = phrase.chunk.cues[-1]
+    return walk.words[last.start] == "and" and walk.words[phrase.chunk.start] in walk.lexicon.traits["size"]
 
 
 def _resumes(walk: Walk, phrase: Phrase) -> bool:

@@ -157,6 +157,8 @@ def _is_predicate(out: list[Chunk], piece: Chunk) -> bool:
     kinds = piece.kinds
     if "be" in kinds and "show" not in kinds:
         return True
+    if kinds == ["show"] and len(out) > 1 and all(item.kind in "KD" for item in piece.groups[-1]):
+        return True  # "has decreased and left effusion has resolved"
     return len(out) > 1 and not _OPENS.intersection(kinds) and ("andor" in kinds or "," in kinds)
 
 

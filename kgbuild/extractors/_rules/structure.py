@@ -64,6 +64,8 @@ def _adjectives(group: Sequence[Item], target: Item | None, phrase: Phrase, edge
     for i, item in enumerate(words):
         if item.kind == "D" and i < last:
             edges.append((item, MODIFY, words[i + 1], "modify:degree"))
+        elif item.kind == "D" and i and words[i - 1].kind == "K" and target is None:  # "increased slightly"
+            edges.append((item, MODIFY, words[i - 1], "modify:degree"))
         elif target is not None:
             edges.append((item, MODIFY, target, "modify:phrase"))
         else:
