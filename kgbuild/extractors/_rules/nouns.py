@@ -11,7 +11,7 @@ from kgbuild.extractors._rules.walk import HEDGES, SITES, Walk, denied, joined
 _OTHER_CLAUSE = frozenset({"andor", "break", "versus", "show"})
 _OF_ENDS = frozenset({"neg", "from", "show", "be", ";", ":", ",", "break"})
 _TOPIC_ENDS = frozenset({"break", ";", "show"})
-_DIRECT = HEDGES | {"neg", "neg2", "be"}
+_DIRECT = (HEDGES - {"suggesthedge"}) | {"neg", "neg2", "be"}
 
 
 def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:

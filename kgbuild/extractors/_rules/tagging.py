@@ -76,7 +76,19 @@ def tag(words: Sequence[str], lexicon: Lexicon) -> list[Item]:
             i += 1
     if any(item.kind == "suggest" for item in items):
         _weaken(items, words)
+    if "non" in words:
+        _join_non(items, words)
     return items
+
+
+def _join_non(items: list[Item], words: Sequence[str]) -> None:
+    """As in "non calcified nodule": one adjective, and nothing is denied of the nodule."""
+    for k in range(len(items) - 2, -1, -1):
+        if items[k].kind != "neg" or words[items[k].start] != "non":
+            continue
+        after = k + 2 if items[k + 1].kind == "-" and k + 2 < len(items) else k + 1
+        if items[after].kind in "MQK":
+            items[k : after + 1] = [Item(items[k].start, items[after].end, "M")]
 
 
 def _weaken(items: list[Item], words: Sequence[str]) -> None:
