@@ -141,11 +141,23 @@ class _Builder:
                     other.kind in ("MD" if word == "projection" else "MDJS") for other in run
                 ):
                     run.clear()  # "the most recent study", "a limited exam", "an abdominal CT"
+            elif kind == "be" and self.cues and self.cues[-1].kind == "be" and run[0].kind in "QK":
+                self._forgotten_stop()
             elif word == "course" and all(other.kind in "MS" for other in run):
                 run.clear()  # "takes an upward course"
             self.close()
         self.gap = False
         self.cues.append(item)
+
+    def _forgotten_stop(self) -> None:
+        """As in "vascularity is unremarkable lungs are clear": what follows the state is the next subject."""
+        run = self.run
+        at = next((k for k, item in enumerate(run) if item.kind in ANATOMY), 0)
+        if at and run[-1].kind in ANATOMY:
+            self.run, rest = run[:at], run[at:]
+            self.close()
+            self.cues.append(Item(rest[0].start, rest[0].start, ";"))
+            self.run = rest
 
     def close(self) -> None:
         """End the open run; its phrases become chunks."""

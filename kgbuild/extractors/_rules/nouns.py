@@ -113,6 +113,9 @@ def _suggested(walk: Walk, phrase: Phrase, kinds: Sequence[str], head: Item, lis
                 source, rule = observed, "suggestive_of:hedge"
         elif phrase.chunk.gap and list(kinds) == [","]:
             source, rule = observed, "suggestive_of:gap"
+        elif kinds == ["from"] and walk.text(phrase.chunk.cues[0]) == "from" and head.kind == "O":
+            if walk.role in ("noun", "site") and observed[-1].kind in "ON":  # "scarring from prior surgery"
+                source, rule = observed, "suggestive_of:from"
         elif "show" in kinds and walk.text(phrase.chunk.cues[-1]) == "post":
             source, rule = observed, "suggestive_of:post"
     source = [item for item in source if item.kind != "Q"]

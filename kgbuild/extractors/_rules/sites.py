@@ -25,6 +25,12 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
     subject = last.kind == "G" and last is not sites[-1] and phrase.noun_of_place is None
     beside = phrase.chunk.link == "j" and not subject
     if (prep or beside or (bool(kinds) and kinds[-1] == "seen")) and (walk.observed or walk.role == "generic"):
+        if walk.role == "site" and walk.governed and walk.word_before(phrase) == "of" and _nested(walk):
+            walk.add(sites, MODIFY, walk.sites_of(walk.governed[-1])[-1:], "modify:of-phrase")
+            return
+        if walk.described and not walk.governed and _of_only(walk, phrase, kinds):
+            walk.add(sites, MODIFY, walk.subject[-1:], "modify:of-phrase")  # "prominent cartilage of the ribs"
+            return
         if walk.role == "site" and walk.governed and walk.generics and walk.word_before(phrase) == "of":
             _move(walk, phrase)
             return
@@ -163,6 +169,20 @@ def _attach(walk: Walk, phrase: Phrase, prep: bool) -> None:
     walk.role = "site"
     if heads and heads[-1].kind in "ONM":
         walk.anchor = heads[-1]
+
+
+def _of_only(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> bool:
+    return (
+        walk.role == "site"
+        and list(kinds) == ["prep"]
+        and walk.word_before(phrase) == "of"
+        and phrase.sites[-1].kind == "A"
+    )
+
+
+def _nested(walk: Walk) -> bool:
+    """As in "soft tissues of the chest wall": the second place says which of the first."""
+    return any(walk.has(site, "nested") for site in walk.sites_of(walk.governed[-1])[-1:])
 
 
 def _move(walk: Walk, phrase: Phrase) -> None:
