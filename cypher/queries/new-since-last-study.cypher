@@ -3,8 +3,9 @@
 // $finding: string = ""
 // $limit: int = 50
 // returns: patient: string, before: string, after: string, days: int, concept: string, name: string
-MATCH (p:Patient)-[:has_study]->(s:Study)-[f:follows]->(t:Study)-[a:has_absent]->(c:Concept)<-[:has_present]-(u:Study)
-WHERE u.id = s.id AND a.qualified = false AND ($finding = '' OR c.id = $finding OR toLower(c.name) = toLower($finding))
+MATCH (s:Study)-[f:follows]->(t:Study)-[a:has_absent]->(c:Concept)
+WHERE a.qualified = false AND ($finding = '' OR c.id = $finding OR toLower(c.name) = toLower($finding))
+MATCH (p:Patient)-[:has_study]->(s)-[:has_present]->(c)
 RETURN p.id AS patient, t.id AS before, s.id AS after, f.days AS days, c.id AS concept, c.name AS name
 ORDER BY patient, after, concept
 LIMIT $limit

@@ -9,6 +9,7 @@ import typer
 
 from kgbuild import console
 from kgbuild.cli import options as o
+from kgbuild.cli import stores as s
 from kgbuild.errors import UsageError
 
 
@@ -19,7 +20,12 @@ def query(
         str | None, typer.Option("--cypher", help="Your own read-only statement.", metavar="TEXT")
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the shipped queries.")] = False,
-    store: Annotated[str, typer.Option("--store", help="Where to ask.", metavar="NAME")] = "embedded",
+    store: s.Store = "embedded",
+    uri: s.Uri = None,
+    user: s.User = None,
+    database: s.Database = None,
+    ca_file: s.CaFile = None,
+    timeout: s.Timeout = None,
     workspace: o.Workspace = o.WORKSPACE,
     fmt: o.Fmt = o.Format.table,
     quiet: o.Quiet = False,
@@ -37,12 +43,14 @@ def query(
     if list_:
         _list([queries.find(known) for known in queries.names()], fmt)
         return
+    given = s.options(uri, user, database, ca_file, timeout)
     if cypher is not None:
         if param:
             raise UsageError("--param goes with a shipped query, not with --cypher")
-        answer = ask.query_cypher(workspace, cypher, store=store)
+        answer = ask.query_cypher(workspace, cypher, store=store, store_options=given)
     else:
-        answer = ask.query(workspace, name or "", o.pairs(param or [], "--param"), store=store)
+        pairs = o.pairs(param or [], "--param")
+        answer = ask.query(workspace, name or "", pairs, store=store, store_options=given)
     console.rows(answer.columns, answer.rows, fmt.value)
 
 
@@ -197,6 +205,10 @@ def status(
 
 def doctor(
     workspace: o.Workspace = o.WORKSPACE,
+    uri: s.Uri = None,
+    user: s.User = None,
+    database: s.Database = None,
+    ca_file: s.CaFile = None,
     fmt: o.Fmt = o.Format.table,
     quiet: o.Quiet = False,
     debug: o.Debug = False,
@@ -208,7 +220,8 @@ def doctor(
     from kgbuild.pipelines.status import as_dict
     from kgbuild.pipelines.status import doctor as look
 
-    checks = [as_dict(check) for check in look(Path(workspace))]
+    given = s.options(uri, user, database, ca_file)
+    checks = [as_dict(check) for check in look(Path(workspace), given or None)]
     columns = ("what", "state", "needed", "detail", "mend")
     console.rows(columns, [[check[column] for column in columns] for check in checks], fmt.value)
     return 3 if any(check["needed"] and check["state"] != "ok" for check in checks) else 0

@@ -9,6 +9,7 @@ import typer
 
 from kgbuild import console
 from kgbuild.cli import options as o
+from kgbuild.cli import stores as s
 
 Extractor = Annotated[str, typer.Option("--extractor", help="Who annotates.", metavar="NAME")]
 Linker = Annotated[str, typer.Option("--linker", help="Who links to concepts.", metavar="NAME")]
@@ -105,8 +106,13 @@ def link(
 def load(
     workspace: o.Workspace = o.WORKSPACE,
     run: Annotated[list[str] | None, typer.Option("--run", help="Annotation run to load; default the newest.")] = None,
-    store: Annotated[str, typer.Option("--store", help="Where to load.", metavar="NAME")] = "embedded",
-    replace: Annotated[bool, typer.Option("--replace", help="Build the store anew.")] = False,
+    store: s.Store = "embedded",
+    uri: s.Uri = None,
+    user: s.User = None,
+    database: s.Database = None,
+    ca_file: s.CaFile = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Write anew, also over another run.")] = False,
+    into_existing: s.IntoExisting = False,
     dry_run: o.DryRun = False,
     quiet: o.Quiet = False,
     yes: o.Yes = False,
@@ -118,13 +124,15 @@ def load(
     """
     from kgbuild.pipelines import stages
 
+    given = s.options(uri, user, database, ca_file, into_existing=into_existing)
     if dry_run:
-        console.rows(
-            ("data set", "would load run", "links"), stages.plan_load(workspace, run_ids=run or [], store=store)
-        )
+        plan = stages.plan_load(workspace, run_ids=run or [], store=store, store_options=given)
+        console.rows(("data set", "would load run", "links"), plan)
         return 0
     with console.progress(quiet) as progress:
-        summary = stages.load(workspace, run_ids=run or [], store=store, replace=replace, progress=progress)
+        summary = stages.load(
+            workspace, run_ids=run or [], store=store, store_options=given, replace=replace, progress=progress
+        )
     return console.report([summary], workspace, quiet, None)
 
 

@@ -7,13 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from kgbuild import plugins, queries
-from kgbuild.errors import StoreError
+from kgbuild.errors import StoreError, UsageError
 from kgbuild.pipelines.workspace import Workspace
 from kgbuild.stores.base import Answer, Store
 
 
 def query(
-    workspace: Path, name: str, parameters: Mapping[str, str] | None = None, *, store: str = "embedded"
+    workspace: Path,
+    name: str,
+    parameters: Mapping[str, str] | None = None,
+    *,
+    store: str = "embedded",
+    store_options: Mapping[str, str] | None = None,
 ) -> Answer:
     """Answer a shipped query from a store.
 
@@ -22,24 +27,39 @@ def query(
         name: see ``kgbuild query --list``.
         parameters: values as text; converted to the types in the query's header.
         store: which store to ask.
+        store_options: its own options, such as ``{"uri": "bolt://localhost:7687"}``.
 
     Raises:
-        UsageError: unknown query, parameter or store, or a value of the wrong type.
+        UsageError: unknown query, parameter, store or option, or a value of the wrong type.
         FileMissing: no workspace, or nothing loaded.
     """
     question = queries.find(name)
     values = question.bind(parameters or {})
-    return run(open_store(workspace, store), question.cypher, values, question)
+    return run(open_store(workspace, store, store_options), question.cypher, values, question)
 
 
-def query_cypher(workspace: Path, cypher: str, *, store: str = "embedded") -> Answer:
+def query_cypher(
+    workspace: Path, cypher: str, *, store: str = "embedded", store_options: Mapping[str, str] | None = None
+) -> Answer:
     """Answer a user's own read-only statement from a store."""
-    return run(open_store(workspace, store), cypher, {})
+    return run(open_store(workspace, store, store_options), cypher, {})
 
 
-def open_store(workspace: Path, name: str) -> Store:
-    """A store by name, over one workspace's graph."""
-    opened: Store = plugins.find("stores", name)(Workspace.open(workspace).store)
+def open_store(workspace: Path, name: str, options: Mapping[str, str] | None = None) -> Store:
+    """A store by name: over one workspace's graph, or a server, for which the workspace need not exist.
+
+    Raises:
+        UsageError: an option that the store does not have.
+    """
+    kind = plugins.find("stores", name)
+    given = dict(options or {})
+    known = tuple(getattr(kind, "options", ()))
+    for option in given:
+        if option not in known:
+            flags = ", ".join(f"--{word.replace('_', '-')}" for word in known)
+            raise UsageError(f"store {name} has no option --{option.replace('_', '-')}", expected=flags or "none")
+    place = Workspace.open(workspace).store if getattr(kind, "local", True) else workspace
+    opened: Store = kind(place, **given)
     return opened
 
 

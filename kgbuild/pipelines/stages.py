@@ -6,7 +6,7 @@ Each opens the workspace, does what is still to be done, and returns a Summary t
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,13 +16,13 @@ from kgbuild import plugins
 from kgbuild.domain import Failure
 from kgbuild.errors import UsageError
 from kgbuild.pipelines import graph, runs
+from kgbuild.pipelines.ask import open_store
 from kgbuild.pipelines.catalog import Catalog
 from kgbuild.pipelines.generate import CHUNK, Annotate, run_annotate
 from kgbuild.pipelines.link import LinkMentions, run_link
 from kgbuild.pipelines.runs import Progress, silent
 from kgbuild.pipelines.source import Source
 from kgbuild.pipelines.workspace import Workspace
-from kgbuild.stores.base import Store
 from kgbuild.text import DEFAULT_SECTIONS
 
 
@@ -148,28 +148,31 @@ def load(
     *,
     run_ids: Sequence[str] = (),
     store: str = "embedded",
+    store_options: Mapping[str, str] | None = None,
     replace: bool = False,
     progress: Progress = silent,
 ) -> Summary:
-    """Build the node and edge tables and the embedded store from them; twice changes nothing.
+    """Build the node and edge tables and load a store from them; twice changes nothing.
 
     Args:
         workspace: its folder.
         run_ids: annotation runs to load; the newest of every other data set is taken beside them.
         store: where to load them.
-        replace: build the store anew even if it already holds these tables.
-        progress: told of studies done.
+        store_options: the store's own options, such as ``{"uri": "bolt://localhost:7687"}``.
+        replace: write anew: data sets of which the store holds another run, or all where it holds these very runs.
+        progress: told of studies done, then of the store's rows.
     """
     space = Workspace.open(workspace)
-    tables = graph.build(space, run_ids, progress)
-    target: Store = plugins.find("stores", store)(space.store)
-    wanted = (tables.folder / "graph.json").read_text(encoding="utf-8")
-    done = 0
-    if replace or target.built_from() != wanted:
-        progress("store", 0, 1)
-        target.load(tables.folder)
-        progress("store", 1, 1)
-        done = 1
+    target = open_store(workspace, store, store_options)
+    try:
+        if not target.local:
+            target.query("RETURN 1 AS one")  # a server that is away or refuses is told before the tables are built
+        tables = graph.build(space, run_ids, progress)
+        done = int(replace or not target.holds(tables.folder))
+        if done:
+            target.load(tables.folder, replace=replace, progress=progress)
+    finally:
+        target.close()
     ids = tuple(run["annotations"] for _, run in sorted(tables.runs.items()))
     return Summary("load", ids, tables.rows, done_now=done)
 
@@ -220,9 +223,15 @@ def plan_link(
     return [(runs.find(space, run_id).id, linker) for run_id in ids]
 
 
-def plan_load(workspace: Path, *, run_ids: Sequence[str] = (), store: str = "embedded") -> list[tuple[str, str, str]]:
+def plan_load(
+    workspace: Path,
+    *,
+    run_ids: Sequence[str] = (),
+    store: str = "embedded",
+    store_options: Mapping[str, str] | None = None,
+) -> list[tuple[str, str, str]]:
     """(data set, annotation run, link run) of what ``load`` would load."""
-    plugins.find("stores", store)
+    open_store(workspace, store, store_options).close()
     pairs = graph.choose(Workspace.open(workspace), run_ids)
     return [(annotations.manifest.dataset, annotations.id, links.id) for annotations, links in pairs]
 

@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,13 @@ _PACKAGES = (
 )
 
 
-def doctor(workspace: Path | None = None) -> list[Check]:
-    """Look at the installation, the shipped data, the data sets' roots and the workspace."""
+def doctor(workspace: Path | None = None, server: Mapping[str, str] | None = None) -> list[Check]:
+    """Look at the installation, the shipped data, the data sets' roots, the workspace and, if named, a Neo4j server.
+
+    Args:
+        workspace: a folder that need not be one yet.
+        server: options of store ``neo4j``; null leaves the server out.
+    """
     checks = [
         Check("kgbuild", "ok", f"{__version__} on Python {platform.python_version()}", needed=True),
         *(_package(*package) for package in _PACKAGES),
@@ -101,6 +107,8 @@ def doctor(workspace: Path | None = None) -> list[Check]:
     ]
     if workspace is not None:
         checks += _workspace(workspace)
+    if server is not None:
+        checks.append(_server(server))
     return checks
 
 
@@ -155,6 +163,21 @@ def _workspace(path: Path) -> list[Check]:
         ]
     except KgbuildError as error:
         return [disk, Check("workspace", "problem", error.message, error.next_step or "")]
+
+
+def _server(options: Mapping[str, str]) -> Check:
+    try:
+        store = plugins.find("stores", "neo4j")(**options)
+        try:
+            facts = store.about()
+        finally:
+            store.close()
+    except KgbuildError as error:
+        return Check("Neo4j server", "problem", error.message, error.next_step or error.expected or "", True)
+    detail = ", ".join(
+        f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}" for name, value in facts.items()
+    )
+    return Check("Neo4j server", "ok", detail, needed=True)
 
 
 def _existing(path: Path) -> Path:

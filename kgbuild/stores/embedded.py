@@ -10,7 +10,7 @@ from __future__ import annotations
 import decimal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from kgbuild import files
 from kgbuild.errors import FileMissing, StoreError
 from kgbuild.resources import data
-from kgbuild.stores.base import Answer
+from kgbuild.stores.base import Answer, Progress, silent
 from kgbuild.tables import EDGES, NODES
 
 BUFFER_POOL_BYTES = 1 << 30
@@ -55,29 +55,33 @@ class EmbeddedStore:
     """One database file. ``load`` replaces it; ``query`` reads it."""
 
     name = "embedded"
+    options: ClassVar[tuple[str, ...]] = ()
+    local: ClassVar[bool] = True
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._open: tuple[Any, Any] | None = None
 
-    def built_from(self) -> str | None:
-        """Text of the ``graph.json`` of the tables it was built from, if there is a store."""
+    def holds(self, tables: Path) -> bool:
+        """Whether it was built from these tables: the ``graph.json`` beside it is theirs."""
         try:
-            return self._note.read_text(encoding="utf-8") if self._path.is_file() else None
+            wanted = (tables / "graph.json").read_text(encoding="utf-8")
+            return self._path.is_file() and self._note.read_text(encoding="utf-8") == wanted
         except OSError:
-            return None
+            return False
 
     @property
     def _note(self) -> Path:
         return self._path.with_name("graph.json")
 
-    def load(self, tables: Path) -> dict[str, int]:
-        """Build the database from the tables; returns rows by table.
+    def load(self, tables: Path, *, replace: bool = False, progress: Progress = silent) -> dict[str, int]:
+        """Build the database from the tables, whatever was there before; returns rows by table.
 
         Raises:
             StoreError: the store refused a table, or holds other counts than the tables.
         """
         self.close()
+        progress("store", 0, 1)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         files.sweep(self._path.parent)
         with files.atomic(self._path) as part:
@@ -87,6 +91,7 @@ class EmbeddedStore:
                 for left in part.parent.glob(f"{part.name}?*"):  # its write-ahead log and shadow pages
                     left.unlink(missing_ok=True)
         files.write_text(self._note, (tables / "graph.json").read_text(encoding="utf-8"))
+        progress("store", 1, 1)
         return rows
 
     def _build(self, path: Path, tables: Path) -> dict[str, int]:
@@ -189,7 +194,7 @@ def _quoted(text: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """ladybug's values as any store would give them: sums as int, nodes and edges as their properties."""
+    """Ladybug's values as any store would give them: sums as int, nodes and edges as their properties."""
     if isinstance(value, decimal.Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, dict):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from neo4j_server import Neo4jServer, Unavailable
+from tests.integration.neo4j_server import Neo4jServer, Unavailable
 
 if TYPE_CHECKING:
     from neo4j import Driver
@@ -34,7 +34,9 @@ def neo4j_driver(neo4j_server: Neo4jServer) -> Iterator[Driver]:
     """The official driver, for looking at what is there beside kgbuild's back."""
     import neo4j
 
-    with neo4j.GraphDatabase.driver(neo4j_server.uri, auth=(neo4j_server.user, neo4j_server.password)) as driver:
+    with neo4j.GraphDatabase.driver(
+        neo4j_server.uri, auth=(neo4j_server.user, neo4j_server.password), notifications_min_severity="OFF"
+    ) as driver:
         yield driver
 
 
@@ -49,15 +51,18 @@ def wipe(driver: Driver) -> None:
 
 
 @pytest.fixture
-def neo4j_empty(
-    neo4j_server: Neo4jServer, neo4j_driver: Driver, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Neo4jServer]:
+def neo4j_empty(neo4j_server: Neo4jServer, neo4j_driver: Driver, monkeypatch: pytest.MonkeyPatch) -> Neo4jServer:
     """The server with nothing in its database; ``NEO4J_URI``, ``NEO4J_USERNAME`` and ``NEO4J_PASSWORD`` are set."""
     if neo4j_server.pid is None:
         neo4j_server.start()
     wipe(neo4j_driver)
-    monkeypatch.setenv("NEO4J_URI", neo4j_server.uri)
-    monkeypatch.setenv("NEO4J_USERNAME", neo4j_server.user)
-    monkeypatch.setenv("NEO4J_PASSWORD", neo4j_server.password)
+    sign_in(neo4j_server, monkeypatch)
+    return neo4j_server
+
+
+def sign_in(server: Neo4jServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what kgbuild reads from the environment."""
+    monkeypatch.setenv("NEO4J_URI", server.uri)
+    monkeypatch.setenv("NEO4J_USERNAME", server.user)
+    monkeypatch.setenv("NEO4J_PASSWORD", server.password)
     monkeypatch.delenv("NEO4J_DATABASE", raising=False)
-    yield neo4j_server

@@ -30,6 +30,7 @@ _ARTEFACTS = (
 _START_S = 120
 _JAVA = (
     "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",  # start quickly; a test is over before the better compiler pays
     "-Xshare:auto",
     "--add-opens=java.base/java.nio=ALL-UNNAMED",
     "--add-opens=java.base/java.io=ALL-UNNAMED",
@@ -127,7 +128,8 @@ class Neo4jServer:
             "db.tx_log.rotation.retention_policy": "keep_none",
             "dbms.usage_report.enabled": "false",
         }
-        (home / "conf" / "neo4j.conf").write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        self.settings = settings
+        self._write_settings({})
         self.admin("dbms", "set-initial-password", self.password)
 
     @property
@@ -157,12 +159,12 @@ class Neo4jServer:
         return done
 
     def start(self, *, wait: bool = True) -> None:
-        """Start the process and wait until it answers."""
+        """Start the process and wait until it answers. Call it from the main thread: it ends with its maker."""
         command = ["java", f"-Xms{self._heap_mb // 2}m", f"-Xmx{self._heap_mb}m", *_JAVA, "-cp", f"{self.lib}/*"]
         command += ["org.neo4j.server.CommunityEntryPoint", f"--home-dir={self.home}"]
         command += [f"--config-dir={self.home / 'conf'}"]
         with (self.home / "logs" / "console.log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=_die_with_parent)  # noqa: PLW1509
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=_die_with_parent)
         if wait:
             self.wait()
 
@@ -198,7 +200,12 @@ class Neo4jServer:
             self._process.kill()
             self._process.wait()
 
-    def restart(self) -> None:
-        """Stop and start."""
+    def restart(self, settings: dict[str, str] | None = None) -> None:
+        """Stop and start, with these settings beside its own."""
         self.stop()
+        self._write_settings(settings or {})
         self.start()
+
+    def _write_settings(self, more: dict[str, str]) -> None:
+        lines = [f"{key}={value}\n" for key, value in {**self.settings, **more}.items()]
+        (self.home / "conf" / "neo4j.conf").write_text("".join(lines))
