@@ -10,6 +10,7 @@ process has died on this machine is taken over at once, any other when its heart
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import socket
@@ -18,7 +19,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from kgbuild import __version__
 from kgbuild.errors import StoreError
 from kgbuild.stores._neo4j_connection import Connection
 
@@ -124,7 +124,7 @@ class Lock:
             "owner": self._owner,
             "dead": [seen] if seen and _is_dead(seen) else [],
             "schema": SCHEMA,
-            "version": __version__,
+            "version": importlib.metadata.version("kgbuild"),
             "stale": STALE_MS,
         }
         free, owner, age_ms = self._connection.write(lambda tx: tuple(tx.run(_TAKE, given).single(strict=True)))
