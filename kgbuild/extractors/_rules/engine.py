@@ -9,18 +9,29 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from kgbuild.domain import Entity, Relation
-from kgbuild.extractors._rules import chunking, cues, outcomes, relations, scopes, sentences, structure, tagging
+from kgbuild.extractors._rules import (
+    chunking,
+    cues,
+    outcomes,
+    records,
+    relations,
+    scopes,
+    sentences,
+    structure,
+    tagging,
+)
 from kgbuild.extractors._rules.chunks import Chunk
 from kgbuild.extractors._rules.lexicon import Lexicon, load
 from kgbuild.extractors._rules.phrase import Edge
-from kgbuild.labels import EntityType, Presence, RelationType
+from kgbuild.extractors._rules.records import LABELS, TYPES, Reading, Row
+from kgbuild.labels import EntityType, Presence
 
 _PRESENCE = {
     cues.PRESENT: Presence.PRESENT,
     cues.UNCERTAIN: Presence.UNCERTAIN,
     cues.ABSENT: Presence.ABSENT,
 }
-_TYPES = {kind.value: kind for kind in RelationType}
+_TYPES = {kind.value: number for number, kind in enumerate(TYPES)}
 _CLASS = {
     **dict.fromkeys("AJGSL", "anatomy"),
     **dict.fromkeys("ON", "finding"),
@@ -31,11 +42,17 @@ _CLASS = {
     "T": "device-part",
     "X": "measurement",
 }
-# (start, end, type, presence, is_measurement, rule) and (source, target, type, rule), numbered within the sentence
-Row = tuple[int, int, EntityType, Presence, bool, str]
-Link = tuple[int, int, RelationType, str]
-Reading = tuple[tuple[Row, ...], tuple[Link, ...]]
 _NOTHING: Reading = ((), ())
+# what an item of a kind is labelled as, by what is said of it
+_LABEL = {
+    (kind, said): LABELS.index(
+        (EntityType.ANATOMY, Presence.PRESENT, False)
+        if kind in tagging.ANATOMY
+        else (EntityType.OBSERVATION, presence, kind == "X")
+    )
+    for kind in _CLASS
+    for said, presence in _PRESENCE.items()
+}
 
 
 class Engine:
@@ -57,13 +74,7 @@ class Engine:
         entities: list[Entity] = []
         links: list[Relation] = []
         for start, end in sentences.split(tokens, self._lexicon, breaks):
-            rows, pairs = self._recall(tuple(tokens[start:end]))
-            base = len(entities)
-            for first, last, kind, presence, measured, rule in rows:
-                text = tokens[start + first] if last - first == 1 else " ".join(tokens[start + first : start + last])
-                entities.append(Entity(start + first, start + last, text, kind, presence, measured, rule))
-            for source, target, relation, rule in pairs:
-                links.append(Relation(base + source, base + target, relation, rule))
+            records.add(self._recall(tuple(tokens[start:end])), start, entities, links)
         return tuple(entities), tuple(links)
 
     def _recall(self, tokens: tuple[str, ...]) -> Reading:
@@ -109,7 +120,7 @@ def read_sentence(tokens: Sequence[str], lexicon: Lexicon) -> Reading:
         phrases.append(phrase)
         rows.extend((item, scope.presence, scope.rule) for group in piece.groups for item in group)
     rows.extend(outcomes.read(chunks, trailing, readings, words, lexicon, edges))
-    return _number(rows, relations.relate(phrases, words, lexicon, edges))
+    return _number(tokens, rows, relations.relate(phrases, words, lexicon, edges))
 
 
 def _is_header(chunks: Sequence[Chunk], items: Sequence[tagging.Item]) -> bool:
@@ -130,29 +141,26 @@ def _is_title(piece: Chunk, words: list[str], title: frozenset[str]) -> bool:
     return title.issuperset(words[: words.index(":")])
 
 
-def _number(rows: list[tuple[tagging.Item, str, str]], edges: Sequence[Edge]) -> Reading:
-    rows.sort(key=lambda row: row[0].start)
+def _number(tokens: Sequence[str], rows: list[tuple[tagging.Item, str, str]], edges: Sequence[Edge]) -> Reading:
+    rows.sort(key=_start)
     where: dict[int, int] = {}
     entities: list[Row] = []
     for item, presence, why in rows:
-        where[item.start] = len(entities)
-        kind = item.kind
-        site = kind in tagging.ANATOMY
-        rule = f"{item.source}:{_CLASS[kind]}"
-        entities.append(
-            (
-                item.start,
-                item.end,
-                EntityType.ANATOMY if site else EntityType.OBSERVATION,
-                Presence.PRESENT if site else _PRESENCE[presence],
-                kind == "X",
-                f"{rule}+{why}" if why and not site else rule,
-            )
-        )
+        start, end, kind, source = item
+        where[start] = len(entities)
+        rule = f"{source}:{_CLASS[kind]}"
+        if why and kind not in tagging.ANATOMY:
+            rule = f"{rule}+{why}"
+        text = tokens[start] if end - start == 1 else " ".join(tokens[start:end])
+        entities.append((start, end, text, _LABEL[kind, presence], rule))
     links = [
         (where[source.start], where[target.start], _TYPES[kind], rule)
         for source, kind, target, rule in edges
         if source.start in where and target.start in where
     ]
-    links.sort(key=lambda link: (link[0], link[1], link[2].value))
+    links.sort()
     return tuple(entities), tuple(links)
+
+
+def _start(row: tuple[tagging.Item, str, str]) -> int:
+    return row[0].start
