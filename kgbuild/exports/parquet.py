@@ -19,4 +19,5 @@ def write(path: Path, tables: Path) -> int:
 
 
 NEEDS = "graph"
+FOLDER = True
 PLUGIN = write

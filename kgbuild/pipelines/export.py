@@ -30,7 +30,7 @@ def export(
     Args:
         workspace: its folder.
         fmt: a format's name.
-        out: file to write (a folder for ``parquet``).
+        out: file to write (a folder for ``parquet`` and ``neo4j-csv``).
         run_id: an annotation run; default the newest. Formats of annotations take one data set at a time.
         dataset: which data set's newest run, where the workspace holds several.
         progress: told of studies done while tables are built.
@@ -41,14 +41,15 @@ def export(
         MissingError: no workspace, nothing generated, not linked.
     """
     write = plugins.find("exports", fmt)
-    needs = getattr(importlib.import_module(write.__module__), "NEEDS", "annotations")
+    module = importlib.import_module(write.__module__)
+    needs = getattr(module, "NEEDS", "annotations")
     given = {name: value for name, value in options.items() if value is not None}
     known = list(inspect.signature(write).parameters)[2:]
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise UsageError(f"export {fmt} has no option {unknown[0]!r}", expected=", ".join(known) or "none")
     space = Workspace.open(workspace)
-    if out.is_dir() and fmt != "parquet":
+    if out.is_dir() and not getattr(module, "FOLDER", False):
         raise KgbuildError(f"{out} is a folder", where="--out", expected="a file's name")
     if needs == "graph":
         tables = graph.build(space, [run_id] if run_id else [], progress)
