@@ -54,7 +54,7 @@ def prepare(connection: Connection) -> None:
             connection.run(statement)
         except StoreError as error:
             raise StoreError(
-                f"a constraint cannot be made: {error.message}",
+                f"a constraint or index cannot be made. {error.message}",
                 where=str(connection.address),
                 next_step="drop what stands in the way, or load into another database",
             ) from None

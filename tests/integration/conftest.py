@@ -19,7 +19,7 @@ def neo4j_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Neo4jServ
     """A running server. Skipped, with the package to install, where Java or Maven is missing; in CI that fails."""
     pytest.importorskip("neo4j")
     try:
-        server = Neo4jServer(tmp_path_factory.mktemp("neo4j"))
+        server = Neo4jServer(tmp_path_factory.mktemp("neo4j"), quick=True)
     except Unavailable as reason:
         if os.environ.get("CI"):
             pytest.fail(f"CI must run the Neo4j tests: {reason}")

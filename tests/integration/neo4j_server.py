@@ -30,7 +30,6 @@ _ARTEFACTS = (
 _START_S = 120
 _JAVA = (
     "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",  # start quickly; a test is over before the better compiler pays
     "-Xshare:auto",
     "--add-opens=java.base/java.nio=ALL-UNNAMED",
     "--add-opens=java.base/java.io=ALL-UNNAMED",
@@ -107,12 +106,14 @@ class Neo4jServer:
 
     user = "neo4j"
 
-    def __init__(self, home: Path, *, heap_mb: int = 1024, pagecache_mb: int = 256) -> None:
+    def __init__(self, home: Path, *, heap_mb: int = 1024, pagecache_mb: int = 256, quick: bool = False) -> None:
+        """Make a home. ``quick`` leaves the JVM's better compiler out: a test is over before it pays."""
         self.home = home
         self.lib = jars()
         self.bolt_port, self.http_port = free_port(), free_port()
         self.password = secrets.token_urlsafe(16)
         self._heap_mb = heap_mb
+        self._java = ("-XX:TieredStopAtLevel=1", *_JAVA) if quick else _JAVA
         self._process: subprocess.Popen[bytes] | None = None
         for name in ("data", "logs", "conf", "import", "plugins", "run"):
             (home / name).mkdir(parents=True, exist_ok=True)
@@ -149,7 +150,7 @@ class Neo4jServer:
 
     def admin(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run ``neo4j-admin`` on this home; raises with its output where it fails."""
-        command = ["java", "-Xmx1g", *_JAVA, "-cp", f"{self.lib}/*", f"-Dbasedir={self.home}"]
+        command = ["java", "-Xmx1g", *self._java, "-cp", f"{self.lib}/*", f"-Dbasedir={self.home}"]
         command += ["org.neo4j.server.startup.Neo4jAdminCommand", *args]
         home = {"NEO4J_HOME": str(self.home), "NEO4J_CONF": str(self.home / "conf")}
         done = subprocess.run(command, env={**os.environ, **home}, capture_output=True, text=True, timeout=900)
@@ -160,7 +161,7 @@ class Neo4jServer:
 
     def start(self, *, wait: bool = True) -> None:
         """Start the process and wait until it answers. Call it from the main thread: it ends with its maker."""
-        command = ["java", f"-Xms{self._heap_mb // 2}m", f"-Xmx{self._heap_mb}m", *_JAVA, "-cp", f"{self.lib}/*"]
+        command = ["java", f"-Xms{self._heap_mb // 2}m", f"-Xmx{self._heap_mb}m", *self._java, "-cp", f"{self.lib}/*"]
         command += ["org.neo4j.server.CommunityEntryPoint", f"--home-dir={self.home}"]
         command += [f"--config-dir={self.home / 'conf'}"]
         with (self.home / "logs" / "console.log").open("ab") as log:

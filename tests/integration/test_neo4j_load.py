@@ -90,18 +90,18 @@ def test_all_of_it_arrives_and_twice_changes_nothing(
 def test_a_server_killed_in_the_middle_loses_and_doubles_nothing(
     neo4j_empty: Neo4jServer, neo4j_driver: Driver, built: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``kill -9`` of the server at about 40 and 80 %, started again: the same load goes on by itself."""
+    """``kill -9`` of the server in the middle, started again: the same load goes on by itself."""
     monkeypatch.setattr(_neo4j_load, "BATCH", 60)
     kills: list[int] = []
 
     def kill(what: str, done: int, total: int) -> None:
-        if what == "neo4j" and len(kills) < 2 and done > total * (0.4, 0.8)[len(kills)]:
+        if what == "neo4j" and not kills and done > total / 2:
             neo4j_empty.kill()
             kills.append(done)
             neo4j_empty.start(wait=False)
 
     load(built, progress=kill)
-    assert len(kills) == 2
+    assert len(kills) == 1
     neo4j_empty.wait()
     assert from_neo4j(neo4j_driver) == from_tables(built / "graph")
     assert load(built).done_now == 0
@@ -202,7 +202,7 @@ def test_labels_of_others_are_not_shared(neo4j_empty: Neo4jServer, neo4j_driver:
 @pytest.mark.parametrize(
     ("statement", "words"),
     [
-        ("CREATE INDEX mine FOR (n:Study) ON (n.id)", "a constraint cannot be made: There already exists an index"),
+        ("CREATE INDEX mine FOR (n:Study) ON (n.id)", "There already exists an index (:Study {id})"),
         ("CREATE CONSTRAINT kgbuild_study_id FOR (n:Person) REQUIRE n.name IS UNIQUE", "our constraint is missing"),
         ("CREATE CONSTRAINT mine FOR (n:Study) REQUIRE n.dataset IS UNIQUE", "property `dataset` = 'examples'"),
     ],
