@@ -12,12 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.integration import neo4j_home
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from tests.integration.neo4j_server import VERSION, Neo4jServer, Unavailable
 
 import kgbuild
 from kgbuild import queries
@@ -26,6 +24,8 @@ from kgbuild.pipelines.export import export
 from kgbuild.pipelines.workspace import Workspace
 from kgbuild.stores.embedded import EmbeddedStore
 from kgbuild.tables import EDGES, NODES, table_files
+from tests.integration import neo4j_home
+from tests.integration.neo4j_server import VERSION, Neo4jServer, Unavailable
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
