@@ -15,11 +15,24 @@ from kgbuild.domain import Report, Token
 DEFAULT_SECTIONS = ("findings", "impression")
 FALLBACK_SECTION = "last_paragraph"
 _TOKEN = re.compile(r"[/,\-:.!?();]|[^\s/,\-:.!?();]+")
+_new = object.__new__
+_set_text, _set_section, _set_start, _set_end = (
+    Token.__dict__[name].__set__ for name in ("text", "section", "char_start", "char_end")
+)
 
 
 def tokenize(text: str, section: str = "", offset: int = 0) -> list[Token]:
     """Cut one section's text into tokens; ``offset`` is added to the character positions."""
-    return [Token(m.group(), section, m.start() + offset, m.end() + offset) for m in _TOKEN.finditer(text)]
+    tokens = []
+    for match in _TOKEN.finditer(text):
+        start, end = match.span()
+        token = _new(Token)  # a frozen dataclass's own __init__ takes twice as long
+        _set_text(token, match.group())
+        _set_section(token, section)
+        _set_start(token, start + offset)
+        _set_end(token, end + offset)
+        tokens.append(token)
+    return tokens
 
 
 def study_tokens(report: Report | None, sections: Sequence[str] = DEFAULT_SECTIONS) -> list[Token]:

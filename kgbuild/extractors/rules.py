@@ -60,7 +60,8 @@ class RulesExtractor:
         """One annotation a study, in order."""
         for study in studies:
             tokens = tuple(study_tokens(study.report, self.sections))
-            breaks = frozenset(i for i in range(1, len(tokens)) if tokens[i].section != tokens[i - 1].section)
+            names = [token.section for token in tokens]
+            breaks = frozenset(i for i in range(1, len(names)) if names[i] != names[i - 1])
             entities, relations = self._engine.annotate([token.text for token in tokens], breaks)
             yield Annotation(study.id, tokens, entities, relations, self.name)
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from importlib.resources import as_file
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import kgbuild
 from kgbuild import resources
+from kgbuild.domain import Annotation, Study
 from kgbuild.extractors.rules import RulesExtractor
-from kgbuild.labels import Label, to_v1
+from kgbuild.labels import EntityType, Label, RelationType, to_v1
+from kgbuild.metrics.triplets import score_triplets
+from kgbuild.notation import read_annotations
 from kgbuild.text import tokenize
 
 Spans = set[tuple[Any, ...]]
@@ -45,6 +51,55 @@ def test_iu_dev_set(real_data: Path) -> None:
     )
     assert f1({e for e in entities[0] if e[3] == "OBS-U"}, {e for e in entities[1] if e[3] == "OBS-U"}) >= 0.9
     assert len(wrong) <= 0.003 * len(entities[0])
+
+
+def strict(gold: Mapping[str, Annotation], made: Mapping[str, Annotation]) -> tuple[float, float]:
+    """F1 of entities and of relations."""
+    scores = score_triplets(gold, made, resamples=1)
+    return scores["entity"]["f1"]["value"], scores["relation"]["f1"]["value"]
+
+
+def test_shipped_examples() -> None:
+    with as_file(resources.data("schemas") / "examples" / "gold.json") as path:
+        gold = {key: a for key, a in read_annotations(path) if isinstance(a, Annotation)}
+    studies = [study for study in kgbuild.resolve("examples").open().studies() if isinstance(study, Study)]
+    made = {a.study_id: a for a in RulesExtractor().extract(studies) if isinstance(a, Annotation)}
+    entities, relations = strict(gold, made)
+    assert entities >= 0.99
+    assert relations >= 0.95
+
+
+@pytest.mark.real
+def test_made_up_inpatients(real_data: Path) -> None:
+    folder = real_data / "inpatient_made_up"
+    gold = json.loads((folder / "findings.json").read_text(encoding="utf-8"))
+    studies = [study for study in kgbuild.resolve("iu-xray", folder).open().studies() if isinstance(study, Study)]
+    made = {a.study_id.split(":")[-1]: a for a in RulesExtractor().extract(studies) if isinstance(a, Annotation)}
+    total = found = right = places = placed = 0
+    for key, heads in gold.items():
+        entities = made[key].entities
+        at = {i: k for k, e in enumerate(entities) if e.type is EntityType.OBSERVATION for i in range(e.start, e.end)}
+        sites: dict[int, set[int]] = {}
+        for r in made[key].relations:
+            if r.type is RelationType.LOCATED_AT:
+                target = entities[r.target]
+                sites.setdefault(r.source, set()).update(range(target.start, target.end))
+        for token, head in heads.items():
+            k = at.get(int(token))
+            said = entities[k].presence.value if k is not None else "not found"
+            if head["presence"] == "N":
+                assert said != "present", key
+                continue
+            wanted = head["presence"].lower()
+            assert (wanted, said) not in {("absent", "present"), ("uncertain", "present")}, key
+            total += 1
+            found += k is not None
+            right += said == wanted
+            places += len(head["sites"] or [])
+            placed += sum(site in sites.get(-1 if k is None else k, ()) for site in head["sites"] or [])
+    assert found / total >= 0.95
+    assert right / found >= 0.97
+    assert placed / places >= 0.9
 
 
 def test_polarity_suite() -> None:

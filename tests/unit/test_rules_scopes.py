@@ -93,6 +93,15 @@ def test_denials_that_deny_something_else(text: str, expected: str) -> None:
         ("Opacity is either scar or edema.", "+Opacity ?scar ?edema"),
         ("OPACITY, ? PNEUMONIA", "+OPACITY ?PNEUMONIA"),
         ("Opacity is unlikely to represent pneumonia.", "+Opacity ?pneumonia"),
+        ("Opacity is favored to represent scar.", "+Opacity ?scar"),
+        ("Unclear whether this is due to edema or scar.", "?edema ?scar"),
+        ("It is unclear if the opacity represents scar.", "+opacity ?scar"),
+        ("Without priors it is difficult to know if this is acute.", "?acute"),
+        ("It is uncertain whether there is an effusion.", "?effusion"),
+        ("Opacity likely represents a combination of effusion and scar.", "+Opacity ?effusion ?scar"),
+        ("Cannot distinguish edema from pneumonia.", "?edema ?pneumonia"),
+        ("A fold mimics pneumothorax.", "+fold ?pneumothorax"),
+        ("Fractures may not be visible.", "?Fractures"),
     ],
 )
 def test_doubt(text: str, expected: str) -> None:
@@ -129,3 +138,19 @@ def test_anatomy_is_always_present_and_rules_name_their_cue() -> None:
         ("pleural", "present", "lexicon:anatomy"),
         ("effusion", "absent", "lexicon:finding+negation:no"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A non calcified nodule.", "+non calcified +nodule"),
+        ("No change calcified nodule.", "-change +calcified +nodule"),
+        ("Rib deformity, otherwise negative exam.", "+deformity"),
+        ("Scarring, otherwise negative for edema.", "+Scarring -edema"),
+        ("The picc has been withdrawn and now terminates in the svc.", "+picc"),
+        ("Effusion has decreased and edema has resolved.", "+Effusion +decreased -edema +resolved"),
+        ("Rather than pneumonia, the opacity is scar.", "-pneumonia +opacity +scar"),
+    ],
+)
+def test_a_denial_reaches_no_further_than_its_word(text: str, expected: str) -> None:
+    assert said(text) == expected

@@ -26,7 +26,9 @@ from kgbuild.extractors._rules.lexicon import Lexicon
 from kgbuild.extractors._rules.tagging import Item
 
 _MOVES = frozenset({"back", "by", "into", "to", "slightly", "approximately", "about", "somewhat"})
-_ENDS = frozenset({"terminates", "terminating", "ends", "ending", "projects", "projecting", "overlies", "lies", "located"})
+_ENDS = frozenset(
+    {"terminates", "terminating", "ends", "ending", "projects", "projecting", "overlies", "lies", "located"}
+)
 _EXCEPT = frozenset({"except", "aside", "apart", "other"})
 
 
@@ -84,7 +86,11 @@ class Backward:
             or (after[:2] == ["on", "the"] and "from" in words[cue.end : cue.end + 5])
         ):
             return
-        if first == "withdrawn" and followed and any(c.kind == "prep" and words[c.start] in _ENDS for c in cues[k + 1 :]):
+        if (
+            first == "withdrawn"
+            and followed
+            and any(c.kind == "prep" and words[c.start] in _ENDS for c in cues[k + 1 :])
+        ):
             return  # "has been withdrawn and now terminates in …"
         if first == "withdrawn" and ((followed and self.chunks[i].groups[0][0].kind == "X") or set(after[:1]) & _MOVES):
             return

@@ -164,10 +164,11 @@ class _Builder:
         if not self.run:
             return
         cues, gap = self.cues, self.run_gap
+        chunks = self.chunks
         for part, link in split_run(self.run, self.words):
             piece = Chunk([part], cues, link, gap)
             piece.note()
-            self.chunks.append(piece)
+            chunks.append(piece)
             cues, gap = [], False
         self.chunks[-1].gap_after = self.gap or self.ended
         self.ended = False

@@ -48,7 +48,11 @@ def direct(cues: Sequence[Item], k: int, words: Sequence[str]) -> bool:
         kind = cue.kind
         if kind in HEDGE or kind in ("suggest", "hedgepost", "show", "neg", "be", "-", "w", "num", "seen"):
             continue
-        if kind == "prep" and words[cue.start] == "of" and (cues[k].end == cue.start or words[cue.start - 1] in _AMOUNT):
+        if (
+            kind == "prep"
+            and words[cue.start] == "of"
+            and (cues[k].end == cue.start or words[cue.start - 1] in _AMOUNT)
+        ):
             continue
         return False
     return True

@@ -118,7 +118,9 @@ def read_sentence(tokens: Sequence[str], lexicon: Lexicon) -> Reading:
         phrase.uncertain = scope.presence == cues.UNCERTAIN
         phrase.absent = scope.presence == cues.ABSENT
         phrases.append(phrase)
-        rows.extend((item, scope.presence, scope.rule) for group in piece.groups for item in group)
+        said, rule = scope.presence, scope.rule
+        for group in piece.groups:
+            rows.extend([(item, said, rule) for item in group])
     rows.extend(outcomes.read(chunks, trailing, readings, words, lexicon, edges))
     return _number(tokens, rows, relations.relate(phrases, words, lexicon, edges))
 

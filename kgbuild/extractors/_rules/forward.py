@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kgbuild.extractors._rules import lists
 from kgbuild.extractors._rules.chunks import Chunk
 from kgbuild.extractors._rules.cues import (
     ABSENT,
@@ -27,7 +28,6 @@ from kgbuild.extractors._rules.cues import (
 )
 from kgbuild.extractors._rules.lexicon import Lexicon
 from kgbuild.extractors._rules.tagging import Item
-
 
 _APART = frozenset({"distinguish", "differentiate"})
 _INSTEAD = frozenset({"negation:rather-than", "negation:instead-of"})
@@ -182,16 +182,16 @@ class Forward:
         joins = [words[cue.start] for cue in piece.cues if cue.kind in JOIN]
         first = piece.groups[0][0]
         if "or" in joins or "nor" in joins:
-            return not piece.nouns and self._subject(i)
+            return not piece.nouns and lists.subject(self.chunks, i)
         if joins == [","] and not self.outcome.isdisjoint(self.rule[9:].split("-")):
             return True  # "after removal of the tube, …"
         if joins == [","] and self.since == i - 1 == 0 and self.rule in _INSTEAD:
             return True  # "rather than pneumonia, the opacity …"
-        goes_on = self._list_goes_on(i)
+        goes_on = lists.goes_on(self.chunks, i, self.words)
         if self.verb and not goes_on:
             return True
         if not piece.nouns and (piece.anatomy or first.kind in "QK"):
-            return not goes_on or self._subject(i)
+            return not goes_on or lists.subject(self.chunks, i)
         if self.rule == "negation:not" and not goes_on:
             return True
         if first.kind == "E" and "and" not in joins:
@@ -199,14 +199,14 @@ class Forward:
             return not (before and before[0].kind == "E")
         if goes_on:
             return False
-        if "," in joins and "and" in joins and self._seen(i):
+        if "," in joins and "and" in joins and lists.seen(self.chunks, i, self.trailing):
             return True
-        if self._predicated(i):
+        if lists.predicated(self.chunks, i, self.trailing):
             return True
         if self.mode == UNCERTAIN and self.counted & set(self.rule[6:].split("-")):
             return False
         if self.mode == UNCERTAIN and joins == [","]:
-            return not self._list_goes_on(i, ("and",)) or words[first.start] in self.size
+            return not lists.goes_on(self.chunks, i, self.words, ("and",)) or words[first.start] in self.size
         if words[first.start] in self.size or first.kind in "XQK":
             return True
         return first.kind == "S" and joins[-1:] in ([","], ["-"])
@@ -223,37 +223,3 @@ class Forward:
         if piece.link == "p" and not piece.nouns:
             return piece.groups[0][0].kind == "Q" and self.since < i - 1 and not self.chunks[i - 1].nouns
         return bool(piece.nouns) and piece.groups[0][0].kind in "MSQKE"
-
-    def _subject(self, i: int) -> bool:
-        """An anatomy chunk followed by a predicate."""
-        if i + 1 >= len(self.chunks):
-            return False
-        after = self.chunks[i + 1]
-        return after.link == "p" or any(cue.kind in ("be", "show") for cue in after.cues)
-
-    def _seen(self, i: int) -> bool:
-        """As in "…, and an opacity is seen": a verb follows directly."""
-        after = self.chunks[i + 1].cues if i + 1 < len(self.chunks) else self.trailing
-        return bool(after) and after[0].kind in ("be", "seen")
-
-    def _predicated(self, i: int) -> bool:
-        """A verb that says something of chunk ``i`` follows, past the places given after it."""
-        for piece in self.chunks[i + 1 :]:
-            kinds = {cue.kind for cue in piece.cues}
-            if piece.link == "p" or "be" in kinds:
-                return bool(piece.adjective) and not piece.nouns
-            if kinds & {"hedgepost", "negpost", "negpostnot", "show"}:
-                return True
-            if kinds - {"prep", "andor"} or piece.nouns:
-                return False
-        return any(cue.kind in ("hedgepost", "negpostnot") for cue in self.trailing)
-
-    def _list_goes_on(self, i: int, joiners: tuple[str, ...] = ("or", "nor")) -> bool:
-        """Whether an "or" joins a later item of the same list."""
-        for piece in self.chunks[i + 1 :]:
-            kinds = {cue.kind for cue in piece.cues}
-            if kinds & (BREAKS | NEG | {"be", "show", "with", "from"}):
-                return False
-            if any(self.words[cue.start] in joiners for cue in piece.cues):
-                return True
-        return False

@@ -56,7 +56,9 @@ def read(walk: Walk, phrase: Phrase, kinds: Sequence[str]) -> None:
         walk.observed = [head]
         if listed and walk.role == "site" and walk.subject_is_site and "andor" in kinds and not denied(kinds):
             walk.subject = [*walk.subject, head]
-        elif walk.role in ("noun", "site", "predicate") and walk.subject and "with" in kinds and not walk.subject_is_site:
+        elif (
+            walk.role in ("noun", "site", "predicate") and walk.subject and "with" in kinds and not walk.subject_is_site
+        ):
             walk.accompanied = True  # "a hernia with a fluid level has grown": the hernia
         elif walk.accompanied and kinds == ["andor"]:
             pass  # "… with a fluid level on the left and debris on the right"
@@ -202,9 +204,9 @@ def _inherit(walk: Walk, phrase: Phrase, head: Item, source: Sequence[Item]) -> 
 
     What is suggested directly ("opacity at the base, likely atelectasis") has no place of its own in RadGraph.
     """
-    if not source and not walk.reason and phrase.uncertain and walk.anchor is not None:
-        if "with" not in phrase.chunk.kinds:
-            source = [walk.anchor]
+    doubted = phrase.uncertain and "with" not in phrase.chunk.kinds
+    if doubted and not source and not walk.reason and walk.anchor is not None:
+        source = [walk.anchor]
     for item in source:
         if item.kind not in "ON":
             continue  # "hyperinflated lungs, consistent with": a state of the organ, not a spot in it

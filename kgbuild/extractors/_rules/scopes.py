@@ -22,8 +22,10 @@ from kgbuild.extractors._rules.tagging import Item
 def read(chunks: Sequence[Chunk], trailing: Sequence[Item], words: Sequence[str], lexicon: Lexicon) -> list[Scope]:
     """One scope a chunk, in order."""
     scopes = [Scope() for _ in chunks]
-    kinds = {cue.kind for piece in chunks for cue in piece.cues}
-    kinds.update(cue.kind for cue in trailing)
+    kinds = {cue.kind for cue in trailing}
+    for piece in chunks:
+        for cue in piece.cues:
+            kinds.add(cue.kind)
     if kinds & FORWARD:
         Forward(chunks, trailing, words, lexicon).run(scopes)
     if kinds & BACKWARD:
