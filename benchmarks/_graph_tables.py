@@ -18,34 +18,11 @@ from kgbuild.tables import table_files
 
 CHUNK = 10_000
 FULL = 227_835
-_WORDS = [
-    "effusion",
-    "pneumothorax",
-    "opacity",
-    "consolidation",
-    "edema",
-    "atelectasis",
-    "cardiomegaly",
-    "nodule",
-    "tube",
-    "catheter",
-    "fracture",
-    "thickening",
-    "left",
-    "right",
-    "lung",
-    "lobe",
-    "base",
-    "apex",
-    "hilum",
-    "heart",
-    "mediastinum",
-    "rib",
-    "pleural",
-    "interstitial",
-    "bibasilar",
-    "small",
-]
+_TEXT = (
+    "effusion pneumothorax opacity consolidation edema atelectasis cardiomegaly nodule tube catheter fracture "
+    "thickening left right lung lobe base apex hilum heart mediastinum rib pleural interstitial bibasilar small"
+)
+_WORDS = _TEXT.split()
 _OBSERVATIONS, _ANATOMIES, _IMAGES = 11.0, 8.0, 1.66  # a study, on average
 _CONCEPTS = 4_000
 

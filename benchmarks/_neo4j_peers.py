@@ -12,7 +12,7 @@ import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 URI, USER, PASSWORD = os.environ["NEO4J_URI"], "neo4j", os.environ["NEO4J_PASSWORD"]
 Rows = list[dict[str, Any]]
@@ -36,7 +36,7 @@ def biocypher(nodes: Any, edges: Any) -> str:
     class Translator:
         class ontology:  # noqa: N801
             class mapping:  # noqa: N801
-                extended_schema: dict[str, Any] = {label: {"represented_as": "node"} for label, _ in nodes}
+                extended_schema: ClassVar[dict[str, Any]] = {label: {"represented_as": "node"} for label, _ in nodes}
 
     driver = _Neo4jDriver(
         database_name="neo4j",

@@ -207,7 +207,7 @@ def bulk(server: Neo4jServer, work: Path, options: argparse.Namespace) -> Path:
     peak = next((line.split()[-1] for line in said.splitlines() if line.startswith("Peak memory usage")), "?")
     line = f"{'neo4j-admin import':<34}{seconds_all:>8.1f}{rows / seconds_all:>10,.0f}{'':>8}{load():>7}"
     print(
-        f"{line}  {done.out.splitlines()[0].split(' in ')[-1]} by its own clock; its off-heap peak {peak}; CSV {size} MiB"
+        f"{line}  {done.out.splitlines()[0].split(' in ')[-1]} by its own clock; off-heap peak {peak}; CSV {size} MiB"
     )
     server.start()
     shell = [server.home / "bin" / "cypher-shell", "-a", server.uri, "-u", server.user]
@@ -237,7 +237,7 @@ def ask(server: Neo4jServer, tables: Path, work: Path, options: argparse.Namespa
         for store in stores.values():
             try:
                 first = timed(lambda store=store: answers.append(store.query(query.cypher, values)))  # noqa: B023
-                more = [timed(lambda store=store: store.query(query.cypher, values)) for _ in range(options.runs)]  # type: ignore[misc]
+                more = [timed(lambda store=store: store.query(query.cypher, values)) for _ in range(options.runs)]  # noqa: B023
                 cells.append(f"{first:>9.3f}{statistics.median(more):>9.3f}")
             except KgbuildError as error:
                 cells.append(f"{str(error).splitlines()[0][:18]:>18}")

@@ -268,8 +268,8 @@ def summary(outcome: Outcome, manifest: dict[str, Any], database: str) -> str:
     rows = sum(r.count for r in outcome.reasons.values() if not r.words.startswith("value in"))
     if gone != rows:
         lines.append(
-            f"{abs(gone - rows):,} rows {'fewer' if gone > rows else 'more'} than the files should hold, and the report "
-            "does not say why: were files changed after the export?"
+            f"{abs(gone - rows):,} rows {'fewer' if gone > rows else 'more'} than the files should hold, and the "
+            "report does not say why: were files changed after the export?"
         )
     return "\n".join(lines) + "\n"
 

@@ -104,7 +104,7 @@ def joined(column: pl.Expr, found: Lists, key: tuple[str, str]) -> pl.Expr:
 def after_import(patterns: Mapping[str, str], found: Lists) -> str:
     """Cypher that sets what CSV could not say; it changes nothing when it is run twice."""
     lines = [
-        "// Empty lists: the CSV format of neo4j-admin has no way to write them. Run once after the import, as import.sh",
+        "// Empty lists: the CSV format of neo4j-admin cannot write them. Run it once after the import, as import.sh",
         "// and import-docker.sh do; running it again changes nothing.",
     ]
     for (table, name), seen in found.columns.items():

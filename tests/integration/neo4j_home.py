@@ -1,7 +1,7 @@
 """A ``NEO4J_HOME`` for the export's scripts: ``bin/neo4j-admin``, ``bin/neo4j``, ``bin/cypher-shell`` over the jars.
 
-``neo4j-admin`` is the real one. ``neo4j start|stop`` asks the test, which owns the server's process; ``cypher-shell`` is a
-few lines over the official driver, because its package is not among the artefacts.
+``neo4j-admin`` is the real one. ``neo4j start|stop`` asks the test, which owns the server's process.
+``cypher-shell`` is a few lines over the official driver, because its package is not among the artefacts.
 """
 
 from __future__ import annotations

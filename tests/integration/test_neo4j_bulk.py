@@ -99,7 +99,7 @@ def make_tables(folder: Path, **rows: list[dict[str, Any]]) -> Path:
     return folder
 
 
-SMALL = {
+SMALL: dict[str, list[dict[str, Any]]] = {
     "Study": [{"id": "s1", "dataset": "made", "n_tokens": 3}, {"id": "s2", "dataset": "made"}],
     "Image": [{"id": "i1", "study_id": "s1", "view": "PA"}],
     "has_image_Study_Image": [{"source": "s1", "target": "i1"}],
@@ -174,8 +174,19 @@ def test_hostile_values_come_back_exactly_and_a_dangling_edge_is_named(server: N
     keys = [text for text in HOSTILE if text and text != LONG] + ["k" * 1_000]
     big = 2**63 - 1
     inf, tiny = float("inf"), 5e-324
-    studies = [{"id": key, "dataset": "made", "path": HOSTILE[i % len(HOSTILE)]} for i, key in enumerate(keys)]
-    lists = [None, [], [""], ["", ""], ["a", ""], *([text] for text in HOSTILE[1:]), HOSTILE, ["a;b", "c\x1fd"]]
+    studies: list[dict[str, Any]] = [
+        {"id": key, "dataset": "made", "path": HOSTILE[i % len(HOSTILE)]} for i, key in enumerate(keys)
+    ]
+    lists: list[list[str] | None] = [
+        None,
+        [],
+        [""],
+        ["", ""],
+        ["a", ""],
+        *([text] for text in HOSTILE[1:]),
+        HOSTILE,
+        ["a;b", "c\x1fd"],
+    ]
     studies += [{"id": f"list{i}", "dataset": "made", "sections": value} for i, value in enumerate(lists)]
     days = [dt.date(1, 1, 1), dt.date(2151, 2, 28), dt.date(9999, 12, 31)]
     studies += [{"id": f"day{i}", "dataset": "made", "date": day, "n_tokens": -i} for i, day in enumerate(days)]
@@ -224,7 +235,8 @@ def importing(server: Neo4jServer, out: Path, *words: str, **env: str) -> neo4j_
 def test_an_import_that_fails_says_why(server: Neo4jServer, tmp_path: Path) -> None:
     out = tmp_path / "out"
     neo4j_csv.write(out, make_tables(tmp_path / "graph", **SMALL))
-    assert server.pid is not None or server.start() is None
+    if server.pid is None:
+        server.start()
     running = importing(server, out, "--overwrite")
     assert (running.code, "the database is in use" in running.out) == (1, True), running.out
     assert "cannot be used as it is now" not in running.out
