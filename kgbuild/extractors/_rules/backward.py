@@ -147,6 +147,9 @@ class Backward:
         scope = self.scopes[j]
         if presence == ABSENT and self.chunks[j].other and any(i.kind == "T" for i in self.chunks[j].groups[-1]):
             return  # a tip that is not seen is no line that is not there
+        of = any(self.words[cue.start] == "of" for cue in self.chunks[j].cues)
+        if presence == ABSENT and of and j and any(i.kind == "T" for i in self.chunks[j - 1].groups[-1]):
+            return  # nor is "the tip of the line" that is not seen
         if presence == NOTHING and self.chunks[j].nouns and self.chunks[j].nouns[-1].kind == "E":
             return  # a device whose tip is out of the picture is there
         if presence == UNCERTAIN and scope.presence == ABSENT and scope.own:
