@@ -81,7 +81,7 @@ def test_favourites(loaded: Neo4jServer, neo4j_driver: Driver, favourite: Favour
     assert "AllNodesScan" not in plan
     records, summary, _ = neo4j_driver.execute_query(favourite.cypher, favourite.values)
     assert records or "next one" in favourite.title or "both" in favourite.title
-    assert not summary.notifications
+    assert not [status for status in summary.gql_status_objects if status.is_notification]
 
 
 def test_style_covers_every_label_and_type() -> None:
