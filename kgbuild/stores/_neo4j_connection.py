@@ -275,10 +275,10 @@ def _refusal(address: Address, code: str, words: str) -> StoreError:
 def _unreachable(address: Address, words: str) -> StoreError:
     reason = " ".join(words.split())
     scheme = urlsplit(address.uri).scheme
-    if "+s" in scheme and ("CERTIFICATE_VERIFY_FAILED" in words or "certificate" in words.lower()):
-        step = "give the authority's certificate with --ca-file, or use the +ssc scheme for a self-signed one"
-    elif "+s" in scheme:
+    if "+s" in scheme:
         step = f"does the port speak TLS? Without it the address is {scheme.partition('+')[0]}://…"
+        if scheme.endswith("+s"):
+            step += "; a certificate that is not known here needs --ca-file, or the +ssc scheme"
     else:
         step = "is the server up, and are host and port right? A server that wants TLS needs bolt+s://… or neo4j+s://…"
     return StoreError(f"no Neo4j server answers: {reason}", where=str(address), next_step=step)
