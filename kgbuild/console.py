@@ -199,11 +199,11 @@ def counted(counts: Mapping[str, int]) -> str:
     return ", ".join(shown) or "nothing"
 
 
-def failures(quarantined: Sequence[Failure], limit: int = 10) -> None:
-    """Name the first quarantined studies and say how many there are."""
+def failures(quarantined: Sequence[Failure], limit: int = 10, more: str = "") -> None:
+    """Name the first quarantined studies and say how many there are, and where the others are told."""
     if not quarantined:
         return
-    say(f"quarantined: {len(quarantined):,} (kgbuild status --failures lists all)")
+    say(f"quarantined: {len(quarantined):,}{more}")
     for failure in quarantined[:limit]:
         say(f"  {failure.study_id}: {failure.reason}" + (f" ({failure.where})" if failure.where else ""))
     if len(quarantined) > limit:
@@ -215,9 +215,15 @@ def plain(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-def report(summaries: Sequence[Summary], workspace: Path, quiet: bool, next_command: str | None) -> int:
-    """Say what there is now; returns the exit code, 4 where studies were quarantined."""
+def report(
+    summaries: Sequence[Summary], workspace: Path, quiet: bool, next_command: str | None, fmt: str = "table"
+) -> int:
+    """Say what there is now, as data too where JSON or CSV is asked for; returns the exit code, 4 if quarantined."""
     quarantined = [failure for summary in summaries for failure in summary.failures]
+    if fmt != "table":
+        columns = ("stage", "runs", "complete", "done_now", "quarantined", "counts")
+        values = [(s.stage, list(s.runs), s.complete, s.done_now, len(s.failures), s.counts) for s in summaries]
+        rows(columns, values, fmt)
     if not quiet:
         for summary in summaries:
             say(f"{summary.stage}: {counted(summary.counts)}")
@@ -227,7 +233,7 @@ def report(summaries: Sequence[Summary], workspace: Path, quiet: bool, next_comm
                 say("  other shards are still to be done")
             for hint in summary.hints:
                 say(f"  note: {hint}")
-        failures(quarantined)
+        failures(quarantined, more=f" (kgbuild status --failures -w {workspace} lists all)")
         if next_command:
             say(f"next: kgbuild {next_command} -w {workspace}")
     return 4 if quarantined else 0

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +42,19 @@ def commit(part: Path, path: Path) -> None:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Give a path to write to; move it to ``path`` at the end, or remove it if the block fails."""
+    """Give a path to write to; move it to ``path`` at the end, or remove it if the block fails.
+
+    A link is followed, so that it stays one. What is no file (a pipe, ``/dev/stdout``) cannot be moved into place: it
+    is given the bytes once they are whole.
+    """
+    if is_stream(path):
+        with tempfile.TemporaryDirectory() as folder:
+            whole = Path(folder) / "whole"
+            yield whole
+            with whole.open("rb") as source, path.open("wb") as target:
+                shutil.copyfileobj(source, target)
+        return
+    path = path.resolve() if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
     part = part_path(path)
     try:
@@ -49,6 +62,11 @@ def atomic(path: Path) -> Iterator[Path]:
         commit(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether ``path`` is a device, a pipe or one of the process's own streams rather than a place for a file."""
+    return str(path).startswith(("/dev/", "/proc/")) or (path.exists() and not path.is_file() and not path.is_dir())
 
 
 def write_text(path: Path, text: str) -> None:

@@ -5,5 +5,5 @@
 MATCH (s:Study)-[p:has_present]->(c:Concept)<-[a:has_absent]-(t:Study)
 WHERE s.id = t.id
 RETURN s.id AS study, c.id AS concept, c.name AS name, p.n_mentions AS n_present, a.n_mentions AS n_absent, a.qualified AS narrowed
-ORDER BY study, concept
+ORDER BY narrowed, study, concept
 LIMIT $limit

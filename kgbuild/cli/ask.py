@@ -44,6 +44,7 @@ def query(
         _list([queries.find(known) for known in queries.names()], fmt)
         return
     given = s.options(uri, user, database, ca_file, timeout)
+    pairs: dict[str, str] = {}
     if cypher is not None:
         if param:
             raise UsageError("--param goes with a shipped query, not with --cypher")
@@ -52,6 +53,9 @@ def query(
         pairs = o.pairs(param or [], "--param")
         answer = ask.query(workspace, name or "", pairs, store=store, store_options=given)
     console.rows(answer.columns, answer.rows, fmt.value)
+    if name is not None and not quiet:
+        for hint in ask.hints(queries.find(name), pairs, answer):
+            console.say(hint)
 
 
 def _list(found: list[object], fmt: o.Format) -> None:
@@ -103,6 +107,8 @@ def export(
     from kgbuild.pipelines.export import export as write
     from kgbuild.pipelines.export import plan_export
 
+    if str(out) == "-":
+        out, quiet = Path("/dev/stdout"), True
     if dry_run:
         console.facts(plan_export(workspace, fmt, out, run_id=run, dataset=dataset))
         return
@@ -160,6 +166,7 @@ def status(
 
     Example: kgbuild status -w kg
     """
+    from kgbuild.pipelines.status import loaded as graph
     from kgbuild.pipelines.status import status as look
 
     found = look(workspace)
@@ -201,6 +208,10 @@ def status(
         for r in found
     ]
     console.rows(columns, rows, fmt.value)
+    if not quiet:
+        held = graph(workspace)
+        told = ", ".join(f"{run} ({dataset})" for dataset, run in held.items())
+        console.say(f"\nthe embedded store holds: {told or 'nothing; next: kgbuild load -w ' + str(workspace)}")
 
 
 def doctor(

@@ -112,7 +112,7 @@ def make(
     name: Annotated[str, typer.Argument(help="What to make: mimic.", metavar="NAME")],
     out: o.Out,
     studies: Annotated[int, typer.Option("--studies", help="How many studies.", metavar="N", min=1)],
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.", metavar="S", min=0)],
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.", metavar="S", min=0)] = 0,
     images: Annotated[bool, typer.Option("--images", help="Draw the images too (needs Pillow).")] = False,
     gold: Annotated[
         Path | None, typer.Option("--gold", help="Write the reports' RadGraph JSON.", metavar="FILE")

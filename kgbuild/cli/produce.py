@@ -65,7 +65,7 @@ def generate(
             progress=progress,
             command=o.command_line(),
         )
-    return console.report([summary], workspace, quiet, "link" if summary.complete else None)
+    return console.report([summary], workspace, quiet, "link" if summary.complete else None, fmt.value)
 
 
 def link(
@@ -184,7 +184,7 @@ def build(
             progress=progress,
             command=o.command_line(),
         )
-    return console.report(summaries, workspace, quiet, None)
+    return console.report(summaries, workspace, quiet, None, fmt.value)
 
 
 def demo(
@@ -204,11 +204,11 @@ def demo(
         summaries = stages.build(resolve("examples"), directory, progress=progress, command=o.command_line())
     code = console.report(summaries, directory, quiet, None)
     if not quiet:
-        console.say("\nkgbuild query graph-counts\n")
+        console.say(f"\nkgbuild query graph-counts -w {directory}\n")
     counts = ask.query(directory, "graph-counts")
     console.rows(counts.columns, counts.rows)
     if not quiet:
-        console.say("\nkgbuild query findings --param limit=10\n")
+        console.say(f"\nkgbuild query findings --param limit=10 -w {directory}\n")
     answer = ask.query(directory, "findings", {"limit": "10"})
     console.rows(answer.columns, answer.rows)
     if not quiet:

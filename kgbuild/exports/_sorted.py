@@ -47,10 +47,10 @@ def in_order(
             yield study_id, spill.read(size)
 
 
-def write_lines(path: Path, pairs: Pairs, encode: Callable[[Annotation, str | None], Any], part: Path) -> int:
+def write_lines(pairs: Pairs, encode: Callable[[Annotation, str | None], Any], part: Path) -> int:
     """JSON Lines into ``part``; returns the number of studies."""
     count = 0
     with part.open("wb") as file:
-        for count, (_, line) in enumerate(in_order(pairs, encode, path.parent), 1):  # noqa: B007 (told at the end)
+        for count, (_, line) in enumerate(in_order(pairs, encode, part.parent), 1):  # noqa: B007 (told at the end)
             file.write(line + b"\n")
     return count

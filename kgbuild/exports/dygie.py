@@ -17,9 +17,7 @@ def write(path: Path, pairs: Pairs, *, labels: Spelling = "v1", dataset: str = "
         KgbuildError: a study comes twice; nothing is written.
     """
     with atomic(path) as part:
-        return write_lines(
-            path, pairs, lambda annotation, _: to_dygie(annotation, labels=labels, dataset=dataset), part
-        )
+        return write_lines(pairs, lambda annotation, _: to_dygie(annotation, labels=labels, dataset=dataset), part)
 
 
 PLUGIN = write

@@ -32,7 +32,7 @@ def write(path: Path, pairs: Pairs, *, labels: Spelling = "v1", data_source: str
             lambda annotation, split: to_radgraph(
                 annotation, labels=labels, data_source=data_source, data_split=split if data_source else None
             ),
-            path.parent,
+            part.parent,
         )
         for study_id, line in lines:
             file.write((b",\n" if count else b"\n") + to_json(study_id) + b": " + line)

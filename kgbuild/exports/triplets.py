@@ -44,7 +44,7 @@ def write(path: Path, pairs: Pairs, *, certainty: Certainty = "full", template: 
     """
     text = shipped_template(TEMPLATES[certainty]) if template is None else template
     with atomic(path) as part:
-        return write_lines(path, pairs, lambda annotation, split: row(annotation, split, text, certainty), part)
+        return write_lines(pairs, lambda annotation, split: row(annotation, split, text, certainty), part)
 
 
 NEEDS = "training"

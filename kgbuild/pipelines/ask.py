@@ -79,3 +79,20 @@ def run(store: Store, cypher: str, values: Mapping[str, Any], question: queries.
             expected=", ".join(name for name, _ in question.returns),
         )
     return answer
+
+
+def hints(question: queries.Query, given: Mapping[str, str], answer: Answer) -> list[str]:
+    """What a person may want to know of an answer: that it was cut, or why it may be empty."""
+    values = question.bind(given)
+    if not answer.rows:
+        asked = ", ".join(f"{name}={value}" for name, value in values.items() if name != "limit" and value != "")
+        told = f"no rows{' for ' + asked if asked else ''}"
+        if "finding" in values:
+            told += "; a finding is a concept's id or whole name: kgbuild query findings shows them"
+        elif "study" in values or "patient" in values:
+            told += "; ids are those of the graph, as CXR1, s50414267 or examples:ex001"
+        return [told]
+    limit = values.get("limit")
+    if limit is not None and len(answer.rows) == limit:
+        return [f"the first {limit} rows; more with --param limit=N"]
+    return []

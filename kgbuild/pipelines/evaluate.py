@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kgbuild.domain import Annotation, Failure
-from kgbuild.errors import FileMissing
+from kgbuild.errors import FileMissing, KgbuildError
 from kgbuild.metrics.triplets import score_triplets
 from kgbuild.metrics.worst import worst
 from kgbuild.notation import read_annotations
@@ -38,6 +38,12 @@ def read_side(what: str, workspace: Path | None = None, *, labeler: int | None =
                 bad.append(item)
             else:
                 good[item.study_id] = item
+        if not good and bad:
+            raise KgbuildError(
+                f"no entry of {path} can be read: {bad[0].reason}",
+                where=bad[0].where,
+                expected="RadGraph JSON or DyGIE++ JSON Lines",
+            )
         return Side(good, tuple(bad))
     if workspace is not None and (workspace / "runs" / what / "run.json").is_file():
         run = runs.find(Workspace.open(workspace), what)

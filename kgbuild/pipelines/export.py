@@ -14,6 +14,8 @@ from kgbuild.pipelines.runs import Progress, Run, silent
 from kgbuild.pipelines.splits import disjoint, training_pairs
 from kgbuild.pipelines.workspace import Workspace
 
+_CHOICES = {"labels": ("v1", "xl"), "certainty": ("full", "none")}
+
 
 def export(
     workspace: Path,
@@ -48,7 +50,11 @@ def export(
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise UsageError(f"export {fmt} has no option {unknown[0]!r}", expected=", ".join(known) or "none")
+    for name, choices in _CHOICES.items():
+        if name in given and given[name] not in choices:
+            raise UsageError(f"--{name} {given[name]!r} is unknown", expected=" or ".join(choices))
     space = Workspace.open(workspace)
+    out = Path(out)
     if out.is_dir() and not getattr(module, "FOLDER", False):
         raise KgbuildError(f"{out} is a folder", where="--out", expected="a file's name")
     if needs == "graph":

@@ -66,11 +66,22 @@ class LinkMentions:
         return pa.Table.from_pylist(rows, schema=LINKS)
 
 
+def check_linker(name: str, concepts: Path | None) -> None:
+    """See that a linker can be had, before anything is worked for it.
+
+    Raises:
+        UsageError: there is none of that name.
+        FileMissing: the concept base is absent.
+    """
+    plugins.find("linkers", name)
+    if concepts is not None and not concepts.is_dir():
+        raise FileMissing(f"{concepts} is absent", where="--concepts", expected="a folder with a concept base")
+
+
 @lru_cache(maxsize=2)
 def _linker(name: str, concepts: Path | None) -> Linker:
     """Open the linker once a process."""
-    if concepts is not None and not concepts.is_dir():
-        raise FileMissing(f"{concepts} is absent", where="--concepts", expected="a folder with a concept base")
+    check_linker(name, concepts)
     linker: Linker = plugins.find("linkers", name)(concepts)
     return linker
 

@@ -120,6 +120,7 @@ def resolve(
     name = plugins.find("datasets", dataset).name
     if limit is not None and limit < 1:
         raise UsageError(f"--limit {limit} leaves no study", expected="1 or more")
+    root, images, workspace = (Path(p) if p is not None else None for p in (root, images, workspace))
     roots = find_roots(name, root, images, workspace)
     ids = _read_ids(studies) if studies is not None else None
     pairs = tuple(sorted((key, _content(key, value)) for key, value in (options or {}).items()))
@@ -136,5 +137,5 @@ def _content(option: str, value: str) -> str:
 def _read_ids(path: Path) -> tuple[str, ...]:
     if not path.is_file():
         raise FileMissing(f"{path} is absent", where="--studies", expected="a text file with one study id a line")
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    return tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    lines = (line.strip() for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines())
+    return tuple(dict.fromkeys(line for line in lines if line and not line.startswith("#")))

@@ -5,6 +5,7 @@ Each opens the workspace, does what is still to be done, and returns a Summary t
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from kgbuild.pipelines import graph, runs
 from kgbuild.pipelines.ask import open_store
 from kgbuild.pipelines.catalog import Catalog
 from kgbuild.pipelines.generate import CHUNK, Annotate, run_annotate
-from kgbuild.pipelines.link import LinkMentions, run_link
+from kgbuild.pipelines.link import LinkMentions, check_linker, run_link
 from kgbuild.pipelines.runs import Progress, silent
 from kgbuild.pipelines.source import Source
 from kgbuild.pipelines.workspace import Workspace
@@ -85,7 +86,7 @@ def generate(
     job.manifest()  # opens the data set first: a wrong root must not leave a new workspace behind
     space = Workspace.create(workspace)
     run, counts, done = run_annotate(space, job, shard=shard, workers=workers, progress=progress, command=command)
-    hints = _no_text(run, sections) if counts.get("studies") and not counts.get("annotated") else ()
+    hints = _no_text(run, sections) if not counts.get("annotated") else ()
     return Summary("generate", (run.id,), counts, tuple(_failures(space, run.id)), done, run.complete(), hints)
 
 
@@ -168,13 +169,14 @@ def load(
         if not target.local:
             target.query("RETURN 1 AS one")  # a server that is away or refuses is told before the tables are built
         tables = graph.build(space, run_ids, progress)
+        hints = _replaced(space, tables.folder) if target.local else ()
         done = int(replace or not target.holds(tables.folder))
         if done:
             target.load(tables.folder, replace=replace, progress=progress)
     finally:
         target.close()
     ids = tuple(run["annotations"] for _, run in sorted(tables.runs.items()))
-    return Summary("load", ids, tables.rows, done_now=done)
+    return Summary("load", ids, tables.rows, done_now=done, hints=hints)
 
 
 def build(
@@ -191,6 +193,7 @@ def build(
     command: str | None = None,
 ) -> list[Summary]:
     """Generate, link and load one data set."""
+    check_linker(linker, concepts)  # before hours of annotating, not after
     first = generate(
         source,
         workspace,
@@ -236,6 +239,21 @@ def plan_load(
     return [(annotations.manifest.dataset, annotations.id, links.id) for annotations, links in pairs]
 
 
+def _replaced(space: Workspace, tables: Path) -> tuple[str, ...]:
+    """Data sets of which the embedded store holds another run than the tables: what was asked before answers anew."""
+    try:
+        before = json.loads(space.store.with_name("graph.json").read_text(encoding="utf-8"))["runs"]
+        now = json.loads((tables / "graph.json").read_text(encoding="utf-8"))["runs"]
+    except (OSError, ValueError, KeyError):
+        return ()
+    changed = [name for name in sorted(before) if now.get(name, before[name]) != before[name]]
+    return tuple(
+        f"the graph held run {before[name]['annotations']} of {name}; it now holds {now[name]['annotations']}"
+        for name in changed
+        if before[name]["annotations"] != now[name]["annotations"]
+    )
+
+
 def _no_text(run: runs.Run, sections: tuple[str, ...]) -> tuple[str, ...]:
     """Where no study has a text: the sections that there are, if any, since these are probably wanted."""
     found = {
@@ -244,6 +262,8 @@ def _no_text(run: runs.Run, sections: tuple[str, ...]) -> tuple[str, ...]:
         for names in pq.read_table(run.chunk(number), columns=["sections"])["sections"].to_pylist()
         for name in names or ()
     }
+    if not run.manifest.n_studies:
+        return ("the data set lists no study",)
     others = sorted(found - set(sections))
     asked = ", ".join(sections)
     if not others:

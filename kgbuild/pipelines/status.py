@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
@@ -69,6 +70,16 @@ def _status(space: Workspace, catalog: Catalog, run_id: str) -> RunStatus:
         counts,
         tuple(catalog.failures(run.id)),
     )
+
+
+def loaded(workspace: Path) -> dict[str, str]:
+    """Data set → annotation run that the embedded store holds; empty where nothing is loaded."""
+    space = Workspace.open(workspace)
+    try:
+        text = space.store.with_name("graph.json").read_text(encoding="utf-8")
+        return {name: run["annotations"] for name, run in sorted(json.loads(text)["runs"].items())}
+    except (OSError, ValueError, KeyError):
+        return {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ class Workspace:
         Raises:
             WorkspaceError: the folder holds something else, or was made by another format version.
         """
+        path = Path(path)
         marker = path / "workspace.json"
         if not marker.is_file():
             if path.exists() and not path.is_dir():
@@ -62,6 +63,7 @@ class Workspace:
             FileMissing: there is none at ``path``.
             WorkspaceError: it was made by another format version.
         """
+        path = Path(path)
         marker = path / "workspace.json"
         if not marker.is_file():
             raise FileMissing(

@@ -97,8 +97,11 @@ class EmbeddedStore:
     def _build(self, path: Path, tables: Path) -> dict[str, int]:
         import ladybug
 
-        database = ladybug.Database(str(path), buffer_pool_size=BUFFER_POOL_BYTES)
-        connection = ladybug.Connection(database)
+        try:
+            database = ladybug.Database(str(path), buffer_pool_size=BUFFER_POOL_BYTES)
+            connection = ladybug.Connection(database)
+        except RuntimeError as error:
+            raise StoreError(f"the embedded store cannot be written: {error}", where=str(path.parent)) from None
         rows: dict[str, int] = {}
         try:
             for statement in ddl():

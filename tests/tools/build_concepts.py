@@ -60,8 +60,12 @@ MISLEADING = frozenset(
         ("C0424290", "collecting"),  # hoarding
         ("C0003486", "enlarged aorta"),  # aneurysm
         ("C0038530", "pa"),  # subclavian artery
+        ("C0032326", "collapsed lung"),  # pneumothorax to a layman, atelectasis in a report
+        ("C0149781", "spontaneous collapsed lung"),
     }
 )
+# Concepts whose only name means something else in a chest report: left out whole.
+FOREIGN = frozenset({"C0018203"})  # chronic granulomatous disease: the immunodeficiency, not old granulomas
 
 Row = dict[str, str]
 
@@ -99,7 +103,7 @@ def concepts(thorax: Iterable[Row], no_cui: Iterable[Row], replaced: frozenset[s
     rows += [
         (row["source_id"], row["name"], kind_of(row), "HP", "") for row in no_cui if row["source_id"] not in replaced
     ]
-    return sorted(row for row in rows if row[3])
+    return sorted(row for row in rows if row[3] and row[0] not in FOREIGN)
 
 
 def synonyms(

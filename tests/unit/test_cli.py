@@ -349,3 +349,54 @@ def test_evaluate_prints_nested_scores(kg: Kg, tmp_path: Path, built: Path) -> N
     broken = kg("evaluate", "triplets", "--reference", tmp_path / "broken.json", "--predicted", predicted)
     assert broken.code in (1, 4)
     assert "broken.json" in broken.err
+
+
+def test_exports_go_through_pipes(built: Path) -> None:
+    done = python("-m", "kgbuild", "export", "radgraph", "--out", "-", "-w", str(built))
+    assert done.returncode == 0
+    assert len(json.loads(done.stdout)) == 48
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["export", "triplets", "--certainty", "nne"], "expected  full or none"),
+        (["export", "radgraph", "--labels", "v2"], "expected  v1 or xl"),
+    ],
+)
+def test_options_of_exports_are_checked(kg: Kg, built: Path, tmp_path: Path, args: list[str], words: str) -> None:
+    done = kg(*args, "--out", tmp_path / "x", "-w", built)
+    assert (done.code, words in done.err) == (2, True)
+
+
+def test_a_missing_linker_or_concept_base_is_told_before_the_work(kg: Kg, tmp_path: Path) -> None:
+    base = ("build", "--dataset", "examples", "-w", tmp_path / "W")
+    assert kg(*base, "--linker", "foo").code == 2
+    assert kg(*base, "--concepts", tmp_path / "nope").code == 3
+    assert not (tmp_path / "W").exists()
+
+
+def test_a_build_says_what_it_made_as_json_and_what_it_replaced(kg: Kg, tmp_path: Path) -> None:
+    base = ("build", "--dataset", "examples", "-w", tmp_path / "W", "--format", "json")
+    stages = kg(*base).json()
+    assert [stage["stage"] for stage in stages] == ["generate", "link", "load"]
+    assert stages[0]["counts"]["studies"] == 48
+    smaller = kg(*base, "--limit", "3")
+    assert smaller.json()[0]["counts"]["studies"] == 3
+    assert "the graph held run rules-" in smaller.err
+
+
+def test_an_empty_answer_and_a_cut_one_say_so(kg: Kg, built: Path) -> None:
+    empty = kg("query", "finding-sites", "--param", "finding=nothing", "-w", built)
+    assert (empty.code, "no rows for finding=nothing" in empty.err) == (0, True)
+    assert (
+        "the first 2 rows; more with --param limit=N" in kg("query", "findings", "--param", "limit=2", "-w", built).err
+    )
+
+
+def test_paths_may_be_plain_strings(tmp_path: Path) -> None:
+    import kgbuild
+
+    workspace: Any = str(tmp_path / "W")
+    kgbuild.build(kgbuild.resolve("examples", limit=2), workspace)
+    assert kgbuild.query(workspace, "graph-counts").rows

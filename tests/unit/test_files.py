@@ -25,6 +25,23 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     assert os.listdir(target.parent) == ["a.txt"]
 
 
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    files.write_text(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "new"
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True)
+    files.write_text(pipe, "through")
+    assert reader.communicate(timeout=30)[0] == "through"
+    assert pipe.is_fifo()
+
+
 def _fill_the_disk(target: Path) -> None:
     with files.atomic(target) as part:
         part.write_text("other")
