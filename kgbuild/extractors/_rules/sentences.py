@@ -31,11 +31,13 @@ def split(tokens: Sequence[str], lexicon: Lexicon, breaks: frozenset[int] = froz
         if i - start >= _LONGEST or (i in breaks and i > start):
             out.append((start, i))
             start = i
+        if token >= "[":
+            continue  # neither a stop nor a capital
         if token in _STOPS:
             if not _continues(tokens, start, i, n):
                 out.append((start, i + 1))
                 start = i + 1
-        elif "A" <= token < "[" and i > start and _forgotten_stop(tokens[i - 1], token, singles):
+        elif token >= "A" and i > start and _forgotten_stop(tokens[i - 1], token, singles):
             out.append((start, i))
             start = i
     if start < n:
