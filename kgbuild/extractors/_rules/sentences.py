@@ -13,6 +13,7 @@ from kgbuild.extractors._rules.lexicon import Lexicon
 _ABBREVIATIONS = frozenset({"dr", "vs", "mr", "mrs", "ms", "approx", "e.g", "i.e", "st", "v"})
 # The later stages look around in a sentence; a limit keeps the time linear in the report's length whatever it holds
 _LONGEST = 250
+_UPPER, _LOWER = "A", "["  # from here on: capitals; all that is neither a capital nor punctuation
 _STOPS = frozenset(".!?")
 _PAUSES = frozenset(",;:-/")
 _OPEN = frozenset(
@@ -31,13 +32,13 @@ def split(tokens: Sequence[str], lexicon: Lexicon, breaks: frozenset[int] = froz
         if i - start >= _LONGEST or (i in breaks and i > start):
             out.append((start, i))
             start = i
-        if token >= "[":
+        if token >= _LOWER:
             continue  # neither a stop nor a capital
         if token in _STOPS:
             if not _continues(tokens, start, i, n):
                 out.append((start, i + 1))
                 start = i + 1
-        elif token >= "A" and i > start and _forgotten_stop(tokens[i - 1], token, singles):
+        elif token >= _UPPER and i > start and _forgotten_stop(tokens[i - 1], token, singles):
             out.append((start, i))
             start = i
     if start < n:
