@@ -106,7 +106,7 @@ def test_places(text: str, expected: str) -> None:
         ("sequelae of surgery", "sequelae=>surgery"),
         ("infiltrate versus crowding", ""),
         ("there may be edema", ""),
-        ("base opacity reflects scar", "opacity>base opacity=>scar"),
+        ("base opacity reflects scar", "opacity>base opacity=>scar scar>base"),
         ("base opacity, infection cannot be excluded", "opacity>base infection>base"),
         ("opacity at the base, although a mass cannot be excluded", "opacity>base mass>base"),
         (
@@ -155,5 +155,6 @@ def test_relations_stay_inside_a_sentence_and_a_section() -> None:
 
 def test_every_relation_names_its_rule() -> None:
     entities, relations = ENGINE.annotate(["mild", "edema", "in", "the", "lungs", "suggesting", "failure"])
-    assert {r.rule for r in relations} == {"modify:phrase", "located_at:prep", "suggestive_of:cue"}
+    rules = {"modify:phrase", "located_at:prep", "suggestive_of:cue", "located_at:inferred"}
+    assert {r.rule for r in relations} == rules
     assert [e.text for e in entities] == ["mild", "edema", "lungs", "failure"]
