@@ -14,6 +14,7 @@ from kgbuild.errors import UsageError
 from kgbuild.extractors._rules.lexicon import load
 from kgbuild.extractors.rules import PLUGIN, RulesExtractor
 from kgbuild.labels import EntityType, Presence
+from kgbuild.text import tokenize
 
 
 def study(text: str, impression: str = "", id_: str = "S1") -> Study:
@@ -112,3 +113,24 @@ def test_any_text_gives_a_legal_annotation(text: str) -> None:
 )
 def test_odd_texts(text: str) -> None:
     assert len(annotate(RulesExtractor(("findings",)), study(text))) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "absent", "present"),
+    [
+        ("No pneumothorax large effusion.", "pneumothorax effusion", ""),
+        ("No focal consolidation large effusion or pneumothorax.", "consolidation effusion pneumothorax", ""),
+        ("No consolidation, large effusion/pneumothorax.", "consolidation effusion pneumothorax", ""),
+        ("No evidence of pneumonia or post primary infection.", "pneumonia infection", ""),
+        ("No evidence of active or changes from chronic infection.", "changes infection", ""),
+        ("Pneumothorax (-).", "pneumothorax", ""),
+        ("No pneumothorax, large left effusion.", "pneumothorax", "effusion"),
+        ("No pneumothorax small effusion.", "pneumothorax", "effusion"),
+        ("No change from the prior effusion.", "change", "effusion"),
+    ],
+)
+def test_a_denial_is_kept_where_a_comma_is_forgotten(text: str, absent: str, present: str) -> None:
+    entities, _ = RulesExtractor().annotate([token.text for token in tokenize(text)])
+    said = {entity.text.lower(): entity.presence.value for entity in entities}
+    assert [said.get(word) for word in absent.split()] == ["absent"] * len(absent.split())
+    assert [said.get(word) for word in present.split()] == ["present"] * len(present.split())

@@ -44,6 +44,7 @@ class Forward:
         self.words = words
         self.size = lexicon.traits["size"]
         self.counted = lexicon.traits["counted"]
+        self.narrowing = lexicon.traits["narrowing"]
         self.onset = lexicon.traits["onset"]
         self.outcome = lexicon.traits["outcome"]
         self.mode = PRESENT
@@ -158,6 +159,8 @@ class Forward:
             if self.mode == ABSENT or cue.end - cue.start == 1:
                 self.mode = PRESENT
         elif kind in ("from", "show"):
+            if self.mode == ABSENT and self.words[cue.start - 1] in ("or", "nor", "changes"):
+                return  # "no pneumonia or post primary infection", "no changes from chronic infection"
             apart = self.words[cue.start] == "from" and not _APART.isdisjoint(self.rule.split("-"))
             if nouns and not apart and self.words[cue.start] not in ("to", "as", "by", "for", "than"):
                 self.mode = PRESENT
@@ -187,7 +190,9 @@ class Forward:
             return True  # "after removal of the tube, …"
         if joins == [","] and self.since == i - 1 == 0 and self.rule in _INSTEAD:
             return True  # "rather than pneumonia, the opacity …"
-        goes_on = lists.goes_on(self.chunks, i, self.words)
+        goes_on = lists.goes_on(
+            self.chunks, i, self.words, ("or", "nor", "/") if self.mode == ABSENT else ("or", "nor")
+        )
         if self.verb and not goes_on:
             return True
         if not piece.nouns and (piece.anatomy or first.kind in "QK"):
@@ -222,4 +227,14 @@ class Forward:
             return seen and bool(piece.nouns) and piece.first.kind in "MSQKE"
         if piece.link == "p" and not piece.nouns:
             return piece.groups[0][0].kind == "Q" and self.since < i - 1 and not self.chunks[i - 1].nouns
-        return bool(piece.nouns) and piece.groups[0][0].kind in "MSQKE"
+        return bool(piece.nouns) and piece.groups[0][0].kind in "MSQKE" and not self._forgotten_comma(i)
+
+    def _forgotten_comma(self, i: int) -> bool:
+        """Whether a phrase beside a denial is its next item: an "or" follows, or it names what is denied as such."""
+        if self.mode != ABSENT:
+            return False
+        if lists.goes_on(self.chunks, i, self.words, ("or", "nor", "/")):
+            return True
+        first = self.chunks[i].groups[0]
+        sided = any(item.kind == "S" for group in self.chunks[i].groups for item in group)
+        return self.words[first[0].start] in self.narrowing and not sided

@@ -9,11 +9,7 @@ from collections.abc import Sequence
 
 from kgbuild.extractors._rules.backward import Backward
 from kgbuild.extractors._rules.chunks import Chunk
-from kgbuild.extractors._rules.cues import (
-    BACKWARD,
-    FORWARD,
-    Scope,
-)
+from kgbuild.extractors._rules.cues import ABSENT, BACKWARD, FORWARD, NEG, Scope
 from kgbuild.extractors._rules.forward import Forward
 from kgbuild.extractors._rules.lexicon import Lexicon
 from kgbuild.extractors._rules.tagging import Item
@@ -33,4 +29,14 @@ def read(chunks: Sequence[Chunk], trailing: Sequence[Item], words: Sequence[str]
         for i in range(1, len(chunks)):
             from_here.read(i, chunks[i].cues, True)
         from_here.read(len(chunks), trailing, False)
+    if scopes and _answered_no(trailing, words):
+        scopes[-1].presence, scopes[-1].rule = ABSENT, "negation:answer-no"
     return scopes
+
+
+def _answered_no(trailing: Sequence[Item], words: Sequence[str]) -> bool:
+    """As in "Effusion: no." and "Consolidation - no.": the denial comes last, as the answer to a question."""
+    if not trailing or trailing[-1].kind not in NEG:
+        return False
+    last = trailing[-1]
+    return words[last.start - 1] in (":", "-") and not any(word.isalnum() for word in words[last.end :])
