@@ -6,11 +6,14 @@ driver too: it answers, starts from an index, and has a LIMIT.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -24,11 +27,13 @@ from tests.integration.neo4j_server import Neo4jServer
 if TYPE_CHECKING:
     from neo4j import Driver
     from selenium.webdriver import Chrome
+    from selenium.webdriver.chrome.service import Service
 
 pytestmark = pytest.mark.integration
 ARTIFACTS = Path(os.environ.get("KGBUILD_ARTIFACTS") or Path(__file__).parents[2] / ".artifacts")
 DRAWN = ("One report: what it", "One finding: studies", "The neighbourhood of a finding")
-_WAIT_S = 60
+_WAIT_S = 45  # within one step at most two waits are long
+_HUNG_S = 85
 
 
 class Favourite:
@@ -99,8 +104,53 @@ def test_style_covers_every_label_and_type() -> None:
     assert len({color for color, _ in looks}) == len({width for _, width in looks}) == 3
 
 
+class Watchdog:
+    """Ends a Chromium from which no step has come for a while: what waits for it then fails instead of hanging."""
+
+    def __init__(self, service: Service, profile: Path) -> None:
+        self._service = service
+        self._profile = profile
+        self._timer: threading.Timer | None = None
+        self._step = ""
+        self.reason: str | None = None
+
+    def step(self, what: str) -> None:
+        """A step begins, and the one before has ended."""
+        self.rest()
+        self._step = what
+        self._timer = threading.Timer(_HUNG_S, self._bite)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def rest(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _bite(self) -> None:
+        self.reason = f"Chromium hung: no answer for {_HUNG_S} s, in the step: {self._step}"
+        process = getattr(self._service, "process", None)
+        if process is not None:
+            process.kill()
+        with contextlib.suppress(OSError, ValueError):  # chromedriver's end is not Chromium's
+            os.kill(int(os.readlink(self._profile / "SingletonLock").rpartition("-")[2]), signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def tells(self) -> Iterator[None]:
+        """Its own words in place of the broken connection's."""
+        from selenium.common.exceptions import WebDriverException
+        from urllib3.exceptions import HTTPError
+
+        try:
+            yield
+        except (WebDriverException, HTTPError, OSError) as error:
+            reason = self.reason or f"{self._step}: {str(error).strip() or type(error).__name__}"
+            raise AssertionError(reason) from error
+        finally:
+            self.rest()
+
+
 @pytest.fixture(scope="module")
-def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Chrome, Watchdog]]:
     """Headless Chromium. Skipped loudly where it is missing; in CI that fails."""
     binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
     missing = [
@@ -124,13 +174,24 @@ def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
         "--no-sandbox",
         "--disable-dev-shm-usage",
         "--disable-gpu",
+        "--disable-background-networking",
+        "--no-first-run",
         "--window-size=1600,1200",
+        f"--user-data-dir={profile}",
     ):
         options.add_argument(word)
-    options.add_argument(f"--user-data-dir={profile}")
-    browser = webdriver.Chrome(options=options, service=Service(str(driver)))
-    yield browser
-    browser.quit()
+    service = Service(str(driver))
+    dog = Watchdog(service, profile)
+    with dog.tells():
+        dog.step("start Chromium")
+        browser = webdriver.Chrome(options=options, service=service)
+    browser.set_page_load_timeout(_WAIT_S)
+    browser.set_script_timeout(_WAIT_S)
+    yield browser, dog
+    if dog.reason is None:
+        with dog.tells():
+            dog.step("end Chromium")
+            browser.quit()
 
 
 def _has_selenium() -> bool:
@@ -142,84 +203,99 @@ def _has_selenium() -> bool:
 
 
 class Browser:
-    """Neo4j Browser, signed in."""
+    """Neo4j Browser, signed in. Waits for conditions only; each step is under the watchdog's eye."""
 
-    def __init__(self, chrome: Chrome, server: Neo4jServer) -> None:
+    def __init__(self, chrome: Chrome, dog: Watchdog, server: Neo4jServer) -> None:
         self.chrome = chrome
-        self._server = server
-        self._open("RETURN 1")
+        self._dog = dog
+        dog.step("open Neo4j Browser")
+        dbms = f"bolt://neo4j@127.0.0.1:{server.bolt_port}"
+        chrome.get(f"{server.browser}?dbms={quote(dbms, safe='')}&cmd=edit&arg={quote('RETURN 1')}")
         self._find("input[type=password]").send_keys(server.password)
+        dog.step("sign in")
         self._find("[data-testid=connect]").click()
         self._find("[data-testid=editor-Run]")
 
-    def _open(self, text: str) -> None:
-        dbms = f"bolt://neo4j@127.0.0.1:{self._server.bolt_port}"
-        self.chrome.get(f"{self._server.browser}?dbms={quote(dbms, safe='')}&cmd=edit&arg={quote(text)}")
+    def _until(self, what: str, condition: Callable[[], Any]) -> Any:
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        return WebDriverWait(self.chrome, _WAIT_S, 0.1).until(lambda _: condition(), f"no {what} within {_WAIT_S} s")
 
     def _find(self, selector: str) -> Any:
         from selenium.webdriver.common.by import By
         from selenium.webdriver.support import expected_conditions
-        from selenium.webdriver.support.ui import WebDriverWait
 
         there = expected_conditions.element_to_be_clickable((By.CSS_SELECTOR, selector))
-        return WebDriverWait(self.chrome, _WAIT_S).until(there)
+        return self._until(selector, lambda: there(self.chrome))
 
-    def all(self, selector: str) -> list[Any]:
-        from selenium.webdriver.common.by import By
-
-        return self.chrome.find_elements(By.CSS_SELECTOR, selector)
+    def _ask(self, script: str) -> Any:
+        return self.chrome.execute_script(f"return {script}")
 
     def run(self, text: str) -> None:
         """Put it into the editor and run; the frame that comes is the topmost."""
         from selenium.webdriver.common.keys import Keys
 
-        before = len(self.all("[data-testid=frame], article"))
+        self._dog.step(f"run {text[:60]}")
+        frames = "document.querySelectorAll('article').length"
+        typed = "(document.querySelector('.monaco-editor .view-lines') || {}).textContent"
+
+        def typed_text() -> str:
+            return "".join((self._ask(typed) or "").split())
+
+        before = self._ask(frames)
         self._find(".monaco-editor .view-lines").click()
         keys = self.chrome.switch_to.active_element
         keys.send_keys(Keys.CONTROL, "a")
         keys.send_keys(Keys.DELETE)
+        self._until("empty editor", lambda: not typed_text())
         self.chrome.execute_cdp_cmd("Input.insertText", {"text": text})  # as pasted: no bracket is added
-        time.sleep(0.3)
+        self._until("text in the editor", typed_text)
         self._find("[data-testid=editor-Run]").click()
-        end = time.monotonic() + _WAIT_S
-        while time.monotonic() < end and len(self.all("[data-testid=frame], article")) <= before:
-            time.sleep(0.2)
+        self._until(f"frame for {text[:60]}", lambda: self._ask(frames) > before)
 
-    def drawn(self) -> tuple[int, int]:
-        """(nodes, relationships) of the newest drawing, once it stands still."""
+    def drawn(self, nodes: int) -> tuple[int, int]:
+        """(nodes, relationships) of the newest drawing, once it has so many nodes and stands still."""
+        self._dog.step(f"draw {nodes} nodes")
+        newest = "document.querySelector('article')"
+        count = f"['node', 'relationship'].map(kind => {newest}.querySelectorAll('g.' + kind).length)"
+        places = f"[...{newest}.querySelectorAll('g.node')].map(node => node.getAttribute('transform')).join()"
         end = time.monotonic() + _WAIT_S
-        seen: tuple[int, int] = (0, 0)
+        seen, last = (0, 0), ""
         while time.monotonic() < end:
-            now = (len(self.all("article:first-of-type g.node")), len(self.all("article:first-of-type g.relationship")))
-            if now == seen and now[0]:
-                return now
-            seen = now
-            time.sleep(1)
+            seen, now = tuple(self._ask(count)), self._ask(places)
+            if seen[0] == nodes and seen[1] and now == last:
+                break
+            last = now
+            time.sleep(0.5)
         return seen
 
     def picture(self, name: str) -> Path:
+        self._dog.step(f"picture {name}")
         ARTIFACTS.mkdir(parents=True, exist_ok=True)
         path = ARTIFACTS / f"neo4j-browser-{name}.png"
         self.chrome.save_screenshot(str(path))
         return path
 
 
-def test_favourites_are_drawn_in_browser(loaded: Neo4jServer, neo4j_driver: Driver, chrome: Chrome) -> None:
-    browser = Browser(chrome, loaded)
+def test_favourites_are_drawn_in_browser(
+    loaded: Neo4jServer, neo4j_driver: Driver, chrome: tuple[Chrome, Watchdog]
+) -> None:
     style = (data("cypher") / "browser" / "style.grass").read_text(encoding="utf-8")
-    # on one line: the editor adds a bracket to what is typed over several
-    browser.run(":style " + " ".join(style.split()).replace(" }", "}"))
-    for number, start in enumerate(DRAWN, 1):
-        favourite = next(f for f in favourites() if f.title.startswith(start))
-        graph = neo4j_driver.execute_query(favourite.cypher, favourite.values, result_transformer_=_graph)
-        for line in favourite.params:
-            browser.run(line)
-        browser.run(favourite.cypher)
-        nodes, edges = browser.drawn()
-        path = browser.picture(str(number))
-        assert nodes == len(graph.nodes), favourite.title
-        assert edges, favourite.title  # Browser adds some between the nodes drawn, and leaves out doubled ones
-        assert path.stat().st_size > 10_000
+    with chrome[1].tells():
+        browser = Browser(*chrome, loaded)
+        # on one line: the editor adds a bracket to what is typed over several
+        browser.run(":style " + " ".join(style.split()).replace(" }", "}"))
+        for number, start in enumerate(DRAWN, 1):
+            favourite = next(f for f in favourites() if f.title.startswith(start))
+            graph = neo4j_driver.execute_query(favourite.cypher, favourite.values, result_transformer_=_graph)
+            for line in favourite.params:
+                browser.run(line)
+            browser.run(favourite.cypher)
+            nodes, edges = browser.drawn(len(graph.nodes))
+            path = browser.picture(str(number))
+            assert nodes == len(graph.nodes), favourite.title
+            assert edges, favourite.title  # Browser adds some between the nodes drawn, and leaves out doubled ones
+            assert path.stat().st_size > 10_000
 
 
 def _graph(result: Any) -> Any:
