@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,8 @@ from tests.integration.neo4j_server import Neo4jServer, Unavailable
 
 if TYPE_CHECKING:
     from neo4j import Driver
+
+    from kgbuild.pipelines.stages import Summary
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +41,17 @@ def neo4j_driver(neo4j_server: Neo4jServer) -> Iterator[Driver]:
         neo4j_server.uri, auth=(neo4j_server.user, neo4j_server.password), notifications_min_severity="OFF"
     ) as driver:
         yield driver
+
+
+@pytest.fixture(scope="session")
+def iu(tmp_path_factory: pytest.TempPathFactory, real_data: Path) -> tuple[Path, list[Summary]]:
+    """The real IU reports, built once for all tests, and what the build said. Read only."""
+    import kgbuild
+    from kgbuild.pipelines.stages import default_workers
+
+    workspace = tmp_path_factory.mktemp("iu") / "kg"
+    source = kgbuild.resolve("iu-xray", real_data / "iu_xray")
+    return workspace, kgbuild.build(source, workspace, workers=default_workers())
 
 
 def wipe(driver: Driver) -> None:

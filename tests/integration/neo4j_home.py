@@ -14,11 +14,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.integration.neo4j_server import Neo4jServer
+from tests.integration.neo4j_server import JAVA_QUICK, Neo4jServer
 
 _ADMIN = """#!/usr/bin/env bash
 export NEO4J_HOME={home} NEO4J_CONF={home}/conf
-exec java -Xmx256m -XX:+UseSerialGC -cp '{lib}/*' -Dbasedir={home} org.neo4j.server.startup.Neo4jAdminCommand "$@"
+main=org.neo4j.server.startup.Neo4jAdminCommand
+options="-Xmx256m -XX:+UseSerialGC"
+# the command's whole work is to start this one in a second JVM; some tests leave the first one out
+if [ -n "${{ONE_JVM:-}}" ]; then main=org.neo4j.cli.AdminTool options="-Xmx${{HEAP_SIZE:-512m}} {java}"; fi
+exec java $options -cp '{lib}/*' -Dbasedir={home} $main "$@"
 """
 _NEO4J = """#!/usr/bin/env bash
 echo "$1" >{home}/run/asked.part
@@ -84,7 +88,14 @@ def make(server: Neo4jServer) -> Path:
     for name, text in (("neo4j-admin", _ADMIN), ("neo4j", _NEO4J), ("cypher-shell", _SHELL), ("docker", _DOCKER)):
         place = home / "docker-bin" if name == "docker" else home / "bin"
         place.mkdir(exist_ok=True)
-        known = {"home": str(home), "lib": server.lib, "python": sys.executable, "uri": server.uri, "log": log}
+        known = {
+            "home": str(home),
+            "lib": server.lib,
+            "java": " ".join(JAVA_QUICK),
+            "python": sys.executable,
+            "uri": server.uri,
+            "log": log,
+        }
         (place / name).write_text(text.format(**known))
         (place / name).chmod(0o755)
     return home

@@ -28,6 +28,7 @@ _ARTEFACTS = (
     ("org.neo4j.client", "neo4j-browser", "5.24.0"),
 )
 _START_S = 120
+JAVA_QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto")  # for programs that live for seconds
 _JAVA = (
     "-XX:+UseSerialGC",
     "-Xshare:auto",
@@ -106,12 +107,12 @@ class Neo4jServer:
 
     user = "neo4j"
 
-    def __init__(self, home: Path, *, heap_mb: int = 1024, pagecache_mb: int = 256, quick: bool = False) -> None:
+    def __init__(self, home: Path, *, heap_mb: int = 512, pagecache_mb: int = 64, quick: bool = False) -> None:
         """Make a home. ``quick`` leaves the JVM's better compiler out: a test is over before it pays."""
         self.home = home
         self.lib = jars()
         self.bolt_port, self.http_port = free_port(), free_port()
-        self.password = secrets.token_urlsafe(16)
+        self.password = "p" + secrets.token_urlsafe(16)  # a dash in front would be an option to neo4j-admin
         self._heap_mb = heap_mb
         self._java = ("-XX:TieredStopAtLevel=1", *_JAVA) if quick else _JAVA
         self._process: subprocess.Popen[bytes] | None = None
@@ -150,8 +151,8 @@ class Neo4jServer:
 
     def admin(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run ``neo4j-admin`` on this home; raises with its output where it fails."""
-        command = ["java", "-Xmx1g", *self._java, "-cp", f"{self.lib}/*", f"-Dbasedir={self.home}"]
-        command += ["org.neo4j.server.startup.Neo4jAdminCommand", *args]
+        command = ["java", "-Xmx256m", *JAVA_QUICK, "-cp", f"{self.lib}/*", f"-Dbasedir={self.home}"]
+        command += ["org.neo4j.cli.AdminTool", *args]  # what neo4j-admin starts in a second JVM
         home = {"NEO4J_HOME": str(self.home), "NEO4J_CONF": str(self.home / "conf")}
         done = subprocess.run(command, env={**os.environ, **home}, capture_output=True, text=True, timeout=900)
         if done.returncode != 0:
@@ -161,7 +162,7 @@ class Neo4jServer:
 
     def start(self, *, wait: bool = True) -> None:
         """Start the process and wait until it answers. Call it from the main thread: it ends with its maker."""
-        command = ["java", f"-Xms{self._heap_mb // 2}m", f"-Xmx{self._heap_mb}m", *self._java, "-cp", f"{self.lib}/*"]
+        command = ["java", f"-Xms{self._heap_mb // 4}m", f"-Xmx{self._heap_mb}m", *self._java, "-cp", f"{self.lib}/*"]
         command += ["org.neo4j.server.CommunityEntryPoint", f"--home-dir={self.home}"]
         command += [f"--config-dir={self.home / 'conf'}"]
         with (self.home / "logs" / "console.log").open("ab") as log:

@@ -137,16 +137,15 @@ def test_from_the_command_line(loaded: Path, neo4j_server: Neo4jServer, tmp_path
 def test_the_same_rows_on_the_iu_reports(
     neo4j_server: Neo4jServer,
     neo4j_driver: object,
-    real_data: Path,
-    tmp_path: Path,
+    iu: tuple[Path, list[stages.Summary]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The whole path on real reports into a real server, and every question to both stores."""
-    kgbuild.build(kgbuild.resolve("iu-xray", real_data / "iu_xray"), tmp_path / "kg", workers=stages.default_workers())
+    workspace, _ = iu
     wipe(neo4j_driver)  # type: ignore[arg-type]
     sign_in(neo4j_server, monkeypatch)
-    stages.load(tmp_path / "kg", store="neo4j")
-    assert dict(kgbuild.query(tmp_path / "kg", "graph-counts", store="neo4j").rows)["Study"] == 3601
-    assert stages.load(tmp_path / "kg", store="neo4j").done_now == 0
+    stages.load(workspace, store="neo4j")
+    assert dict(kgbuild.query(workspace, "graph-counts", store="neo4j").rows)["Study"] == 3601
+    assert stages.load(workspace, store="neo4j").done_now == 0
     for name, params in ASKED:
-        same(tmp_path / "kg", name, params)
+        same(workspace, name, params)

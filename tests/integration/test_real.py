@@ -10,16 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import kgbuild
-from kgbuild.pipelines.stages import Summary, default_workers
+from kgbuild.pipelines.stages import Summary
 
 pytestmark = [pytest.mark.integration, pytest.mark.real]
-
-
-@pytest.fixture(scope="module")
-def iu(tmp_path_factory: pytest.TempPathFactory, real_data: Path) -> tuple[Path, list[Summary]]:
-    workspace = tmp_path_factory.mktemp("iu") / "kg"
-    source = kgbuild.resolve("iu-xray", real_data / "iu_xray")
-    return workspace, kgbuild.build(source, workspace, workers=default_workers())
 
 
 def test_every_study_and_image_is_there(iu: tuple[Path, list[Summary]]) -> None:
