@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from kgbuild.datasets import _mimic_tables as tables
-from kgbuild.datasets._mimic_files import ARCHIVE, FILES, JPG, TABLES, Layout
+from kgbuild.datasets._mimic_files import ARCHIVE, CXR, FILES, JPG, TABLES, Layout
 from kgbuild.datasets._mimic_index import Index
 from kgbuild.datasets._mimic_labels import SOURCES, read_labels
 from kgbuild.datasets._mimic_reports import ArchiveReports, ImageFiles, Reports
+from kgbuild.datasets._mimic_sectioned import Sectioned
 from kgbuild.datasets.base import FileCheck
+from kgbuild.domain import Failure
 
 STUDIES, IMAGES, PATIENTS, OVERRIDDEN = 227_835, 377_110, 65_379, 54
 #: Role → published rows.
@@ -31,11 +33,21 @@ _WITHOUT = {
 }
 
 
-def check_files(layout: Layout, reports: Reports, images: ImageFiles, index: Index) -> list[FileCheck]:
-    """Compare what lies there with what was published; every report and image is counted, none is opened."""
+def check_files(
+    layout: Layout, texts: Reports | Sectioned, images: ImageFiles, index: Index, is_tolerant_asked: bool = False
+) -> list[FileCheck]:
+    """Compare what lies there with what was published; every report and image is counted, none is opened.
+
+    Args:
+        layout: files found.
+        texts: where the sections come from.
+        images: where image files are sought.
+        index: what the tables say.
+        is_tolerant_asked: somebody chose the tolerant section parser, and is told where it has no use.
+    """
     checks = [
         _table(layout, "studies", True, index.rows["studies"], _studies_note(layout, index)),
-        _reports(layout, reports, index),
+        _no_reports(texts) if isinstance(texts, Sectioned) else _reports(layout, texts, index),
     ]
     for role in ("records", "metadata", "split"):
         if role in layout.tables:
@@ -46,7 +58,10 @@ def check_files(layout: Layout, reports: Reports, images: ImageFiles, index: Ind
             checks.append(_table(layout, role, False, None, f"absent (published at {JPG}): {_WITHOUT[role]}"))
     checks.append(_images(images, index))
     checks += [_labels(layout, role) for role in SOURCES]
-    if "sectioned" in layout.tables:
+    if isinstance(texts, Sectioned):
+        note = _sectioned_note(texts, index, is_tolerant_asked)
+        checks.append(_table(layout, "sectioned", True, texts.rows.total, note))
+    elif "sectioned" in layout.tables:
         rows = tables.read_table(layout.tables["sectioned"], ("study",), (), ("study",)).height
         note = "not used: section_parser=mit-lcp makes the same from the reports"
         checks.append(_table(layout, "sectioned", False, rows, note))
@@ -72,7 +87,10 @@ def _studies_note(layout: Layout, index: Index) -> str:
 
 
 def _failed(index: Index, path: Path) -> str:
-    mine = [failure for failure in index.failures if (failure.where or "").startswith(f"{path.name} ")]
+    return _skipped([failure for failure in index.failures if (failure.where or "").startswith(f"{path.name} ")])
+
+
+def _skipped(mine: list[Failure]) -> str:
     return f"{len(mine):,} rows skipped (first: {mine[0].where}: {mine[0].reason})" if mine else ""
 
 
@@ -92,6 +110,24 @@ def _reports(layout: Layout, reports: Reports, index: Index) -> FileCheck:
     name = reports.where if is_archive else f"{FILES}/**/s*.txt"
     size = layout.archive.stat().st_size if is_archive and layout.archive else sum(sizes.bytes)
     return FileCheck(name, True, bool(present), len(present), STUDIES, size, "; ".join(filter(None, notes)))
+
+
+def _no_reports(source: Sectioned) -> FileCheck:
+    note = f"absent (published at {CXR}): sections come from {source.name}"
+    return FileCheck(f"{FILES}/**/s*.txt", False, False, None, STUDIES, None, note)
+
+
+def _sectioned_note(source: Sectioned, index: Index, is_tolerant_asked: bool) -> str:
+    counts = source.counts({*index.studies["study"]})
+    notes = [
+        "sections come from it: there is no report file",
+        "section_parser=tolerant is not applied: its text is cut already, by MIT-LCP's rules" * is_tolerant_asked,
+        *(f"{count:,} {name}" for name, count in counts.items() if count),
+        _skipped(source.rows.failures),
+        f"{len(source.rows.problems):,} rows cannot be read: these studies are quarantined"
+        * bool(source.rows.problems),
+    ]
+    return "; ".join(filter(None, notes))
 
 
 def _metadata_note(index: Index) -> str:

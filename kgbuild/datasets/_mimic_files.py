@@ -53,7 +53,7 @@ def find_layout(root: Path, images: Path | None) -> Layout:
 
     Raises:
         RootMissing: a folder is absent.
-        FileMissing: the study list, or the reports, are under neither.
+        FileMissing: the study list, or the reports and their sections, are under neither.
     """
     for folder, option in ((root, "--root"), (images, "--images")):
         if folder is not None and not folder.exists():
@@ -67,7 +67,7 @@ def find_layout(root: Path, images: Path | None) -> Layout:
         raise _missing(f"{TABLES['studies']}.gz", folders)
     archive = root if root.is_file() else _first(folders, ARCHIVE)
     reports = tuple(folder for folder in folders if (folder / FILES).is_dir())
-    if archive is None and not reports:
+    if archive is None and not reports and "sectioned" not in tables:
         raise _missing(f"{FILES}/ (a folder of reports) or {ARCHIVE}", folders)
     return Layout(tables, archive, reports, tuple(reversed(folders)))
 

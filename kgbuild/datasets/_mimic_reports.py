@@ -68,9 +68,17 @@ class FolderReports:
 
     def sizes(self) -> Sizes:
         """Scan the tree: one listing a patient, no report is opened."""
+        return _sizes(list(self._scan()))
+
+    def _scan(self) -> Iterator[tuple[int, int]]:
+        """Study number and size of each report file, unsorted."""
         entries = (entry for patient in patients(self._folder) for entry in _entries(patient))
         reports = ((entry.name, _file_size(entry)) for entry in entries if _REPORT.fullmatch(entry.name))
-        return _sizes([(int(name[1:9]), size) for name, size in reports if size is not None])
+        return ((int(name[1:9]), size) for name, size in reports if size is not None)
+
+    def holds_any(self) -> bool:
+        """Whether there is a report at all; stops at the first."""
+        return next(self._scan(), None) is not None
 
 
 class ArchiveReports:
@@ -128,6 +136,13 @@ def open_reports(layout: Layout, sample: Iterable[str]) -> Reports:
         if any((folder / path).exists() for path in paths):
             return FolderReports(folder)
     return ArchiveReports(layout.archive) if layout.archive else FolderReports(layout.reports[0])
+
+
+def holds_a_report(layout: Layout) -> bool:
+    """Whether there is a report file in any folder or in the archive, listed or not. Stops at the first."""
+    if any(FolderReports(folder).holds_any() for folder in layout.reports):
+        return True
+    return layout.archive is not None and len(ArchiveReports(layout.archive).sizes().studies) > 0
 
 
 def patients(folder: Path) -> Iterator[Path]:

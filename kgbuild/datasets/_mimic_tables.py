@@ -79,7 +79,7 @@ def read_table(path: Path, needed: Sequence[str], optional: Sequence[str], publi
     places = {name.strip().lower(): name for name in reversed(header)}
     absent = [name for name in needed if name.lower() not in places]
     if absent:
-        found = f"its header is {_shown(header)}" if any(header) else "it is empty: no header, no rows"
+        found = f"its header is {shown(header)}" if any(header) else "it is empty: no header, no rows"
         raise ColumnMissing(
             f"{path.name} has no column {', '.join(absent)}: {found}",
             where=f"{path} line 1",
@@ -118,7 +118,7 @@ def _header(data: bytes) -> list[str]:
     return next(csv.reader([first.decode("utf-8", "replace").rstrip("\r")]), [])
 
 
-def _shown(header: Sequence[str]) -> str:
+def shown(header: Sequence[str]) -> str:
     """The header as found, unless it is none: a file without header starts with data, which is not to be shown."""
     if all(not cell.strip() or _COLUMN_NAME.fullmatch(cell.strip()) for cell in header):
         return ",".join(header)

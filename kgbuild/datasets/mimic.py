@@ -5,6 +5,8 @@ project's metadata and split name the images, with view, size, date and split; w
 null. Tables are sought under both roots. A study has the date of its earliest image and the split of all its images
 (one whose images disagree has none, so that it leaks into neither). Nothing is written.
 
+Where there is no report at all, the sections come from MIT-LCP's ``mimic_cxr_sectioned.csv``, if that is there.
+
 Tables are kept as columns (about 100 MB); reports and the folders of images are opened when their study is read.
 """
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -22,10 +25,11 @@ from kgbuild import sections, sections_mit
 from kgbuild.datasets._mimic_files import find_layout
 from kgbuild.datasets._mimic_index import Index, read_index
 from kgbuild.datasets._mimic_reports import ImageFiles, Reports, open_reports, report_path
+from kgbuild.datasets._mimic_sectioned import Sectioned, find_sectioned
 from kgbuild.datasets._mimic_tables import read_bytes
 from kgbuild.datasets.base import FileCheck, Listing
 from kgbuild.domain import Failure, Image, Report, Section, Study, StudyRef
-from kgbuild.errors import UsageError
+from kgbuild.errors import StudyError, UsageError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -56,12 +60,12 @@ class Mimic:
     Args:
         root: the folder of MIMIC-CXR, or ``mimic-cxr-reports.zip`` with the study list beside it.
         images: the folder of MIMIC-CXR-JPG, if it is another.
-        **options: ``section_parser``: ``tolerant`` (the default) or ``mit-lcp``.
+        **options: ``section_parser``: ``tolerant`` (the default) or ``mit-lcp``; only whole reports are cut by it.
 
     Raises:
         UsageError: an option or a section parser that does not exist.
         RootMissing: a folder is absent.
-        FileMissing: the study list or the reports are under neither folder.
+        FileMissing: the study list, or the reports and their sections, are under neither folder.
     """
 
     name = "mimic"
@@ -76,6 +80,7 @@ class Mimic:
         if self.section_parser not in _PARSERS:
             raise UsageError(f"unknown section parser {self.section_parser!r}", expected=" or ".join(_PARSERS))
         self._sections = _PARSERS[self.section_parser]
+        self._is_tolerant_asked = options.get("section_parser") == "tolerant"
         self.layout = find_layout(Path(root), Path(images) if images is not None else None)
         self.image_files = ImageFiles(self.layout.images)
 
@@ -90,12 +95,17 @@ class Mimic:
         frame = self.index.studies.select("subject", "study").gather_every(max(1, self.index.studies.height // 500))
         return open_reports(self.layout, (report_path(subject, study) for subject, study in frame.iter_rows()))
 
+    @cached_property
+    def sectioned(self) -> Sectioned | None:
+        """The CSV that the sections come from, where there is no report; None where reports are read."""
+        return find_sectioned(self.layout)
+
     def fingerprint(self) -> str:
         """SHA-256 over the tables' contents, unpacked, names and sizes of the reports, and names of the image folders.
 
         Neither reports nor folders of images are opened (that would take as long as the run): a report edited without
         changing its size, or an image lost from its study's folder, is not noticed. Folders and archive of the same
-        release give the same fingerprint.
+        release give the same fingerprint. Where the sections come from a CSV, its content counts, unpacked.
         """
         return self._fingerprint
 
@@ -107,7 +117,10 @@ class Mimic:
                 data = read_bytes(self.layout.tables[role])
                 digest.update(f"{role}\0{len(data)}\0".encode())
                 digest.update(data)
-        for column in (*self.reports.sizes(), self.image_files.study_folders()):
+        if self.sectioned:
+            digest.update(f"sectioned\0{self.sectioned.digest()}\0".encode())
+        sizes = () if self.sectioned else self.reports.sizes()
+        for column in (*sizes, self.image_files.study_folders()):
             digest.update(f"{len(column)}\0".encode())
             for start in range(0, len(column), _BLOCK):
                 digest.update(",".join(map(str, column[start : start + _BLOCK])).encode())
@@ -125,7 +138,10 @@ class Mimic:
             StudyRef(f"s{study}", split, patients.setdefault(subject, f"p{subject}"))
             for subject, study, split in frame.iter_rows()
         )
-        return Listing(refs, tuple(self.index.failures), dict(self.index.counts))
+        if not self.sectioned:
+            return Listing(refs, tuple(self.index.failures), dict(self.index.counts))
+        failures = (*self.index.failures, *self.sectioned.rows.failures)
+        return Listing(refs, failures, self.index.counts | self.sectioned.counts({*self.index.studies["study"]}))
 
     def studies(self, ids: Sequence[str] | None = None) -> Iterator[Study | Failure]:
         """Studies with sections and images; where the report cannot be read, a Failure that keeps the images."""
@@ -178,7 +194,7 @@ class Mimic:
             yield Study(
                 id=study_id,
                 dataset=self.name,
-                report=Report((), report_path(row.subject, row.study)),
+                report=Report((), self.sectioned.name if self.sectioned else report_path(row.subject, row.study)),
                 images=tuple(Image(name, study_id, view, paths.get(name), *size) for name, view, *size in mine),
                 patient_id=f"p{row.subject}",
                 split=row.split,
@@ -186,6 +202,17 @@ class Mimic:
             )
 
     def _with_report(self, study: Study) -> Study | Failure:
+        return self._with_row(study, self.sectioned) if self.sectioned else self._with_file(study)
+
+    def _with_row(self, study: Study, source: Sectioned) -> Study | Failure:
+        """A study without a row is one without a report."""
+        try:
+            found = source.sections(int(study.id[1:]))
+        except StudyError as error:
+            return Failure(study.id, "read", error.reason, error.where, study)
+        return replace(study, report=None if found is None else Report(found, source.name))
+
+    def _with_file(self, study: Study) -> Study | Failure:
         path = (study.report and study.report.path) or ""
         try:
             text = self.reports.read(path).decode("utf-8")
@@ -228,7 +255,8 @@ class Mimic:
         """Each file, with what is in it and what was published; what will be skipped and why."""
         from kgbuild.datasets._mimic_check import check_files
 
-        return check_files(self.layout, self.reports, self.image_files, self.index)
+        texts = self.sectioned or self.reports
+        return check_files(self.layout, texts, self.image_files, self.index, self._is_tolerant_asked)
 
 
 PLUGIN = Mimic

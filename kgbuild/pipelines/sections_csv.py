@@ -15,6 +15,7 @@ from pathlib import Path
 
 from kgbuild.datasets.base import Dataset
 from kgbuild.domain import Failure, Report
+from kgbuild.errors import UsageError
 from kgbuild.files import atomic
 from kgbuild.pipelines.runs import Progress, silent
 from kgbuild.pipelines.source import Source
@@ -79,8 +80,12 @@ def write_sectioned(
 
 
 def write_source(source: Source, out_path: Path, progress: Progress = silent) -> Sectioned:
-    """``write_sectioned`` of the chosen studies of a data set that is still to be opened."""
-    dataset = source.open()
+    """``write_sectioned`` of the chosen studies of a data set that is still to be opened.
+
+    Raises:
+        UsageError: its sections come from such a file already.
+    """
+    dataset = _open(source)
     chosen, rejected = source.choose(dataset.listing())
     parser = dict(source.options).get("section_parser")
     written = write_sectioned(dataset, out_path, parser, ids=[ref.id for ref in chosen], progress=progress)
@@ -90,7 +95,7 @@ def write_source(source: Source, out_path: Path, progress: Progress = silent) ->
 
 def plan_source(source: Source, out_path: Path) -> dict[str, str | int]:
     """What ``write_source`` would do; writes nothing."""
-    dataset = source.open()
+    dataset = _open(source)
     chosen, _ = source.choose(dataset.listing())
     by_hand = sum(is_set_by_hand(ref.id) for ref in chosen) if ("section_parser", MIT) in source.options else 0
     return {
@@ -99,6 +104,18 @@ def plan_source(source: Source, out_path: Path) -> dict[str, str | int]:
         "set by hand, left out": by_hand,
         "would write": str(out_path),
     }
+
+
+def _open(source: Source) -> Dataset:
+    dataset = source.open()
+    if copied := getattr(dataset, "sectioned", None):
+        raise UsageError(
+            f"the sections of {dataset.name} come from {copied.name} here: they would only be copied",
+            where=str(copied.path),
+            expected="reports, in folders or in their archive",
+            next_step="use that file, or give --root a folder with the reports",
+        )
+    return dataset
 
 
 def _cells(report: Report | None) -> list[str]:
