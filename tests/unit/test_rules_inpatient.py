@@ -29,7 +29,7 @@ def studies() -> list[Study]:
     ]
 
 
-def annotations(given: list[Study]) -> list[Annotation]:
+def annotated(given: list[Study]) -> list[Annotation]:
     found = [item for item in RulesExtractor().extract(given) if isinstance(item, Annotation)]
     assert len(found) == len(given)
     return found
@@ -38,7 +38,7 @@ def annotations(given: list[Study]) -> list[Annotation]:
 def test_heads_presence_and_sites() -> None:
     gold = json.loads((FOLDER / "findings.json").read_text())
     heads = found = right = sites = placed = advice_present = 0
-    for annotation in annotations(studies()):
+    for annotation in annotated(studies()):
         entities = annotation.entities
         at: dict[int, Entity] = {
             token: e for e in entities if e.type is EntityType.OBSERVATION for token in range(e.start, e.end)
@@ -70,5 +70,5 @@ def test_heads_presence_and_sites() -> None:
 
 @pytest.mark.parametrize("study", studies(), ids=lambda study: study.id)
 def test_the_text_is_the_contracts(study: Study) -> None:
-    annotation = annotations([study])[0]
+    annotation = annotated([study])[0]
     assert to_radgraph(annotation)["text"] == " ".join(token.text for token in study_tokens(study.report))
