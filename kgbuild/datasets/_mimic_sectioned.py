@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from kgbuild.datasets._mimic_files import SECTIONED, Layout
+from kgbuild.datasets._mimic_files import Layout
 from kgbuild.datasets._mimic_reports import holds_a_report
 from kgbuild.datasets._mimic_tables import shown
 from kgbuild.datasets._table_files import TRUNCATED, Row, cut_short, open_bytes
@@ -30,8 +30,8 @@ from kgbuild.errors import ColumnMissing, StudyError
 from kgbuild.sections_mit import COLUMNS
 
 HEADER = ("study", *COLUMNS)
-REPEATED = f"repeated rows of {SECTIONED}"
-DIFFERENT = f"repeated rows of {SECTIONED} with other text than the first, which is used"
+REPEATED = "repeated rows of the sectioned CSV"
+DIFFERENT = "repeated rows of the sectioned CSV with other text than the first, which is used"
 _STUDY = re.compile(r"s5[0-9]{7}")
 _SHAPE = "the study is not s and 8 digits starting with 5"
 _BLOCK = 1 << 16
@@ -182,8 +182,8 @@ class Sectioned:
         """What is normal, or at least no study's fault; ``listed`` are the study list's numbers."""
         present = self.rows.numbers.keys()
         return {
-            f"studies without a row in {SECTIONED}": len(listed - present),
-            f"rows of {SECTIONED} of no listed study": len(present - listed),
+            "studies without a row in the sectioned CSV": len(listed - present),
+            "rows of the sectioned CSV of no listed study": len(present - listed),
             **self.rows.counts,
         }
 

@@ -29,8 +29,11 @@ ROWS = (
     's50000041,Normal.,"Invented lungs, ""clear"",\r\n \n all é.",,\r\n'  # quotes, a comma and line ends in a cell
     "s50000012,,,Invented: small effusion.,___\r\n"
 )
-WITHOUT, UNLISTED = f"studies without a row in {NAME}", f"rows of {NAME} of no listed study"
-SAME, OTHER = f"repeated rows of {NAME}", f"repeated rows of {NAME} with other text than the first, which is used"
+WITHOUT, UNLISTED = "studies without a row in the sectioned CSV", "rows of the sectioned CSV of no listed study"
+SAME, OTHER = (
+    "repeated rows of the sectioned CSV",
+    "repeated rows of the sectioned CSV with other text than the first, which is used",
+)
 
 
 def write(root: Path, content: str | bytes = HEADER + ROWS, name: str = NAME) -> Path:
@@ -87,7 +90,7 @@ def expected(name: str = NAME) -> list[Study]:
 
 def ours(data: Mimic) -> dict[str, int]:
     """The counts that speak of the CSV."""
-    return {name: count for name, count in data.listing().counts.items() if NAME in name}
+    return {name: count for name, count in data.listing().counts.items() if "the sectioned CSV" in name}
 
 
 def checks(data: Mimic) -> dict[str, FileCheck]:
