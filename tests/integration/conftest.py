@@ -57,7 +57,7 @@ def iu(tmp_path_factory: pytest.TempPathFactory, real_data: Path) -> tuple[Path,
 def wipe(driver: Driver) -> None:
     """Leave no node, constraint or index."""
     with driver.session() as session:
-        session.run("MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 20000 ROWS").consume()
+        session.run("MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 2000 ROWS").consume()
         for row in list(session.run("SHOW CONSTRAINTS YIELD name")):
             session.run(f"DROP CONSTRAINT `{row['name']}`").consume()
         for row in list(session.run("SHOW INDEXES YIELD name, type WHERE type <> 'LOOKUP'")):
