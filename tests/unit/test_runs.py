@@ -194,7 +194,9 @@ def test_kill_minus_nine_and_run_again_ends_the_same(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(code)
     for workers in ("1", "2"):
-        process = subprocess.Popen([sys.executable, str(script), workers], stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [sys.executable, str(script), workers], stderr=subprocess.DEVNULL, start_new_session=True
+        )
         deadline = time.monotonic() + 60
         start = len(list(killed.glob("runs/*/chunks/*.parquet")))
         while len(list(killed.glob("runs/*/chunks/*.parquet"))) < start + 3 and process.poll() is None:
@@ -202,7 +204,7 @@ def test_kill_minus_nine_and_run_again_ends_the_same(tmp_path: Path) -> None:
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    time.sleep(0.3)
+        _wait_for_the_group(process.pid)  # its workers notice that it is gone, and end
     for path in killed.glob("runs/*/chunks/*.parquet"):
         pq.read_table(path)  # what exists is whole
     stages.build(source(48), killed, chunk_size=1)
@@ -214,6 +216,16 @@ def test_kill_minus_nine_and_run_again_ends_the_same(tmp_path: Path) -> None:
     }
     assert first == second
     assert not list(killed.rglob("*.part"))
+
+
+def _wait_for_the_group(leader: int, seconds: float = 30) -> None:
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        try:
+            os.killpg(leader, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
 
 
 def test_workers_end_with_their_parent(tmp_path: Path) -> None:
