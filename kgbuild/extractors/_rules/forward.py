@@ -73,7 +73,9 @@ class Forward:
         words = self.words
         for k, cue in enumerate(cues):
             kind = cue.kind
-            if kind in BREAKS:
+            if kind == ";" and self.mode == ABSENT and lists.by_semicolons(self.chunks, i, words):
+                joined = True
+            elif kind in BREAKS:
                 if self.mode != NOTHING or kind != "(":
                     self.mode, fresh = PRESENT, True
             elif kind in JOIN:

@@ -45,3 +45,13 @@ def goes_on(chunks: Sequence[Chunk], i: int, words: Sequence[str], joiners: tupl
         if any(words[cue.start] in joiners for cue in piece.cues):
             return True
     return False
+
+
+def by_semicolons(chunks: Sequence[Chunk], i: int, words: Sequence[str]) -> bool:
+    """As in "no edema; effusion; or pneumothorax": nothing but semicolons up to an "or"."""
+    for piece in chunks[i:]:
+        if any(cue.kind not in (";", ",", "andor") for cue in piece.cues):
+            return False
+        if any(words[cue.start] in ("or", "nor") for cue in piece.cues):
+            return True
+    return False

@@ -36,7 +36,8 @@ def read(chunks: Sequence[Chunk], trailing: Sequence[Item], words: Sequence[str]
 
 def _answered_no(trailing: Sequence[Item], words: Sequence[str]) -> bool:
     """As in "Effusion: no." and "Consolidation - no.": the denial comes last, as the answer to a question."""
-    if not trailing or trailing[-1].kind not in NEG:
+    said = [cue for cue in trailing if cue.kind != "."]
+    if not said or said[-1].kind not in NEG:
         return False
-    last = trailing[-1]
+    last = said[-1]
     return words[last.start - 1] in (":", "-") and not any(word.isalnum() for word in words[last.end :])
