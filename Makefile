@@ -4,12 +4,12 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 
-.PHONY: demo test check fix unit integration clean
+.PHONY: demo test check fix unit neural integration clean
 
 demo: $(VENV)/.base
 	$(BIN)/kgbuild demo kgbuild-demo
 
-test: check unit integration
+test: check unit neural integration
 
 # format, lint, types, floors
 check: $(VENV)/.dev
@@ -19,7 +19,11 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.dev
-	$(BIN)/pytest -m "not integration" -n $(JOBS)
+	$(BIN)/pytest -m "not integration and not neural" -n $(JOBS)
+
+# one thread a process: two contend
+neural: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m neural -n $(JOBS)
 
 integration: $(VENV)/.dev
 	$(BIN)/pytest -m integration

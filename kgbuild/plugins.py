@@ -14,8 +14,14 @@ from typing import Any
 
 from kgbuild.errors import UsageError
 
-KINDS = ("datasets", "extractors", "linkers", "stores", "exports")
-_SINGULAR = {"datasets": "data set", "extractors": "extractor", "linkers": "linker", "stores": "store"}
+KINDS = ("datasets", "extractors", "trainers", "linkers", "stores", "exports")
+_SINGULAR = {
+    "datasets": "data set",
+    "extractors": "extractor",
+    "trainers": "trainer",
+    "linkers": "linker",
+    "stores": "store",
+}
 
 
 def builtin_names(kind: str) -> list[str]:

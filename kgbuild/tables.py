@@ -95,6 +95,18 @@ FINDING_LABELS = pa.schema(
 """One row a label that a data set publishes: 1.0 present, 0.0 absent, -1.0 uncertain; not mentioned has no row. A box
 is in pixels of the published image, from its upper left corner. ``source`` says who or what labelled."""
 
+TRAINING_PAIRS = pa.schema(
+    [
+        pa.field("study_id", _string, nullable=False),
+        ("split", _string),
+        pa.field("prompt", _string, nullable=False),
+        pa.field("completion", _string, nullable=False),
+        ("image_id", _string),
+        ("image_path", _string),
+    ]
+)
+"""One row a training example, by study id; ``image_path`` is where the chosen image lies on this machine, or null."""
+
 _MENTION = [
     ("study_id", _string),
     ("text", _string),

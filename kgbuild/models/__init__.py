@@ -1,0 +1,1 @@
+"""Torch modules and what runs them: language models, projector, image encoders, generation. Imported when needed."""

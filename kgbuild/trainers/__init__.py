@@ -1,0 +1,1 @@
+"""One module a kind of model that can be trained: see ``base``."""
