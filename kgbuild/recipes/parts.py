@@ -1,8 +1,4 @@
-"""Recipes: what a training does, as data (``training/recipes/<model>_<dataset>.yaml``). No torch here.
-
-A recipe is read into frozen dataclasses. An unknown key, a value of another type or one out of range is named with
-its file, key, and what was expected.
-"""
+"""What a recipe holds, as frozen dataclasses, one sentence a key. Defaults are the paper's, where it states them."""
 
 from __future__ import annotations
 
@@ -75,7 +71,7 @@ class DataPart:
 class TrainingPart:
     """How it is trained."""
 
-    epochs: float = 5
+    epochs: float = 5.0
     max_steps: int | None = None
     batch_size: int = 2
     accumulation: int = 2
@@ -112,7 +108,7 @@ class Decoding:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One training configuration. ``purpose`` and ``commands`` are for people; ``paper`` names table and row."""
+    """One training configuration. ``purpose`` and ``memory`` are for people; ``paper`` names table and row."""
 
     name: str
     trainer: TrainerName
