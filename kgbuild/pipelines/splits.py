@@ -9,8 +9,9 @@ without a split of their own get one by a hash of their group: 80 % train, 10 % 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
@@ -48,26 +49,39 @@ class _Groups:
         self._parent[b] = a  # the smaller name stays the root, so that the order of studies does not matter
 
 
+class Listed(NamedTuple):
+    """What a split hangs on: a study, its own split, its patient (or null) and its text as ``text_key`` gives it."""
+
+    study_id: str
+    split: str | None
+    patient_id: str | None
+    text: str
+
+
+def text_key(text: str) -> str:
+    """Equal for equal texts, whatever their case."""
+    return hashlib.sha256(text.lower().encode("utf-8", "replace")).hexdigest()
+
+
 def disjoint(run: Run) -> Disjoint:
     """Assign every study with a text. Holds ids and hashes of a run in memory, no text."""
+    empty: list[str] = []
+    result = assign(_listed(run, empty))
+    result.split.update(dict.fromkeys(empty))
+    result.counts = {"left out: no text": len(empty), **result.counts}
+    return result
+
+
+def assign(studies: Iterable[Listed]) -> Disjoint:
+    """Assign studies that have a text."""
     groups = _Groups()
     own: dict[str, str | None] = {}
-    result = Disjoint(counts={"left out: no text": 0, "left out: shares text or patient with another split": 0})
-    for _, path in run.chunks():
-        columns = ["study_id", "status", "patient_id", "split", "tokens"]
-        for row in pq.read_table(path, columns=columns).to_pylist():
-            if row["status"] == "rejected":
-                continue
-            study = row["study_id"]
-            if not row["tokens"]:
-                result.split[study] = None
-                result.counts["left out: no text"] += 1
-                continue
-            own[study] = row["split"]
-            text = hashlib.sha256(" ".join(row["tokens"]).lower().encode("utf-8", "replace")).hexdigest()
-            groups.join(f"study {study}", f"text {text}")
-            if row["patient_id"]:
-                groups.join(f"study {study}", f"patient {row['patient_id']}")
+    result = Disjoint(counts={"left out: shares text or patient with another split": 0})
+    for study, split, patient, text in studies:
+        own[study] = split
+        groups.join(f"study {study}", f"text {text}")
+        if patient:
+            groups.join(f"study {study}", f"patient {patient}")
     evaluated: dict[str, set[str]] = {}
     for study, split in own.items():
         if split is not None and split != TRAIN:
@@ -81,6 +95,18 @@ def disjoint(run: Run) -> Disjoint:
         else:
             result.split[study] = split or _by_hash(group)
     return result
+
+
+def _listed(run: Run, empty: list[str]) -> Iterator[Listed]:
+    for _, path in run.chunks():
+        columns = ["study_id", "status", "patient_id", "split", "tokens"]
+        for row in pq.read_table(path, columns=columns).to_pylist():
+            if row["status"] == "rejected":
+                continue
+            if row["tokens"]:
+                yield Listed(row["study_id"], row["split"], row["patient_id"], text_key(" ".join(row["tokens"])))
+            else:
+                empty.append(row["study_id"])
 
 
 def _by_hash(group: str) -> str:
