@@ -51,6 +51,7 @@ class ModelPart:
     projector: Projector | None = None  # vlm-kg
     image_encoder: str | None = None  # vlm-kg, medclip: a MedCLIP file or folder; null = random weights (medclip only)
     image_variant: Literal["vit", "resnet"] = "vit"
+    image_tiny: bool = False  # medclip: a few channels of that shape, for trials on a CPU
     text_encoder: str | None = None  # medclip: a BERT by name or folder; null = a small one from random weights
 
 
