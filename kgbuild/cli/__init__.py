@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kgbuild.cli import ask, datasets, imports, produce, score
+from kgbuild.cli import ask, datasets, imports, produce, score, train
 from kgbuild.cli.options import Command, guarded, interrupted
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ def _root(
 _COMMANDS: tuple[tuple[str, Command], ...] = (
     ("demo", produce.demo),
     ("build", produce.build),
+    ("train", train.train),
     ("generate", produce.generate),
     ("link", produce.link),
     ("load", produce.load),

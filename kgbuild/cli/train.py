@@ -1,0 +1,198 @@
+"""``kgbuild train``: the shipped recipes, and training by one of them or by one's own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kgbuild import console
+from kgbuild.cli import options as o
+from kgbuild.errors import UsageError
+
+if TYPE_CHECKING:
+    from kgbuild.recipes import Recipe
+
+
+def train(
+    recipe: Annotated[str | None, typer.Argument(help="A shipped recipe, or a file.", metavar="RECIPE")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Another value, as training.epochs=1; repeat.", metavar="key=value"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Checkpoint to write; default models/RECIPE.", metavar="DIR")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped training was.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List the shipped recipes, one a line.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print RECIPE with every value.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Judge RECIPE; needs no torch, data or weights.")] = False,
+    workspace: o.Workspace = o.WORKSPACE,
+    run: o.Run = None,
+    radgraph: Annotated[
+        list[Path] | None,
+        typer.Option("--radgraph", help="Train on RadGraph's files, not on a run; repeat.", metavar="FILE"),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Data set of the images; default the recipe's.", metavar="NAME")
+    ] = None,
+    root: o.Root = None,
+    images: o.Images = None,
+    paper_split: Annotated[
+        bool, typer.Option("--paper-split", help="Keep texts that stand in two splits, as the paper.")
+    ] = False,
+    fmt: o.Fmt = o.Format.table,
+    dry_run: o.DryRun = False,
+    quiet: o.Quiet = False,
+    yes: o.Yes = False,
+    debug: o.Debug = False,
+) -> int:
+    """Train a model by a recipe; safe to stop with --resume.
+
+    Example: kgbuild train llm-kg_iu -w kg
+    """
+    from kgbuild import recipes
+
+    if list_:
+        if recipe is not None or show or check:
+            raise UsageError("train --list takes no recipe", next_step="kgbuild train --list")
+        _list(recipes.listing(), fmt)
+        return 0
+    if recipe is None or (show and check):
+        raise UsageError(
+            "train takes one RECIPE, or --list, --show RECIPE, --check RECIPE", next_step="kgbuild train --list"
+        )
+    chosen = recipes.with_settings(recipes.read(recipe), o.pairs(settings or [], "--set"))
+    if show:
+        _show(chosen, recipe, fmt)
+        return 0
+    if check:
+        return _check(chosen, workspace, root, images, fmt, quiet)
+    recipes.refuse_impossible(chosen, f"recipe {recipe}")
+    out = out or Path("models") / chosen.name
+    return _train(
+        chosen, out, resume, workspace, run, radgraph or [], dataset, root, images, paper_split, fmt, dry_run, quiet
+    )
+
+
+def _list(known: list[Recipe], fmt: o.Format) -> None:
+    columns = ("name", "trainer", "purpose", "paper", "memory")
+    rows = [tuple(getattr(one, column) for column in columns) for one in known]
+    if fmt is not o.Format.table:
+        console.rows(columns, rows, fmt.value)
+        return
+    width = max(len(one.name) for one in known)
+    for one in known:  # no header: each line is a recipe
+        console.plain(f"{one.name.ljust(width)}  {one.purpose}" + (f" ({one.paper})" if one.paper else ""))
+
+
+def _show(chosen: Recipe, name: str, fmt: o.Format) -> None:
+    from kgbuild.recipes import as_dict
+    from kgbuild.recipes.showing import as_yaml
+
+    if fmt is o.Format.csv:
+        raise UsageError("--show has no CSV form", expected="--format table (YAML) or json")
+    if fmt is o.Format.json:
+        console.document(as_dict(chosen))
+    else:
+        console.plain(as_yaml(chosen, name).rstrip())
+
+
+def _check(chosen: Recipe, workspace: Path, root: Path | None, images: Path | None, fmt: o.Format, quiet: bool) -> int:
+    from kgbuild.pipelines.recipe_check import check_here
+
+    found = check_here(chosen, workspace, root=root, images=images)
+    if found or fmt is not o.Format.table:
+        console.rows(("level", "key", "message"), [(p.level, p.key, p.message) for p in found], fmt.value)
+    errors = sum(problem.level == "error" for problem in found)
+    if not quiet:
+        console.say(f"{chosen.name}: {errors} errors, {len(found) - errors} warnings")
+    return UsageError.exit_code if errors else 0
+
+
+def _train(
+    chosen: Recipe,
+    out: Path,
+    resume: bool,
+    workspace: Path,
+    run: str | None,
+    radgraph: list[Path],
+    dataset: str | None,
+    root: Path | None,
+    images: Path | None,
+    paper_split: bool,
+    fmt: o.Format,
+    dry_run: bool,
+    quiet: bool,
+) -> int:
+    if run is not None and radgraph:
+        raise UsageError("--run and --radgraph exclude each other", expected="one source of training pairs")
+    # text alone needs no data set beside its annotations; images are looked up where the data set lies
+    reads_images = chosen.trainer != "llm-kg" or any((dataset, root, images))
+    name = dataset or chosen.data.dataset
+    source = o.source(name, root, images, workspace, None, None, None) if reads_images else None
+    if dry_run:
+        console.facts(_plan(chosen, out, workspace, run, radgraph, source, resume), fmt.value)
+        return 0
+    from kgbuild.pipelines.train import train as run_training
+
+    quiet = quiet or os.environ.get("RANK", "0") != "0"  # under torchrun one process speaks for all
+    with console.progress(quiet) as progress:
+        trained = run_training(
+            chosen,
+            workspace,
+            run=run,
+            radgraph=radgraph,
+            source=source,
+            out=out,
+            resume=resume,
+            paper_split=paper_split,
+            progress=progress,
+        )
+    if quiet:
+        return 0
+    console.facts({"checkpoint": trained.checkpoint, **trained.metrics}, fmt.value)
+    for warning in trained.warnings:
+        console.say(f"warning: {warning}")
+    if chosen.trainer != "medclip":
+        console.say(
+            f"next: kgbuild generate --dataset {name} --extractor {chosen.trainer} "
+            f"--checkpoint {trained.checkpoint} -w {workspace}"
+        )
+    return 0
+
+
+def _plan(
+    chosen: Recipe,
+    out: Path,
+    workspace: Path,
+    run: str | None,
+    radgraph: list[Path],
+    source: Any,
+    resume: bool,
+) -> dict[str, Any]:
+    from kgbuild.pipelines.recipe_check import check_here
+
+    files = ", ".join(str(path) for path in radgraph)
+    newest = f"newest run of {chosen.data.dataset} in {workspace}"
+    found = check_here(
+        chosen, workspace, root=source.root if source else None, images=source.images if source else None
+    )
+    training = chosen.training
+    return {
+        "recipe": chosen.name,
+        "trainer": chosen.trainer,
+        "purpose": chosen.purpose,
+        "would train on": files or run or newest,
+        "images from": source.root if source else None,
+        "starts from": chosen.model.base
+        if chosen.trainer != "medclip"
+        else chosen.model.image_encoder or "random weights",
+        "length": f"{training.max_steps} steps" if training.max_steps else f"{training.epochs:g} epochs",
+        "would write": out,
+        "resume": resume,
+        "memory": chosen.memory or None,
+        "warnings": [f"{problem.key}: {problem.message}" for problem in found],
+    }
