@@ -76,7 +76,8 @@ class Failure:
 
     Attributes:
         study_id: graph id, or the file name where none could be read.
-        stage: ``read``, ``extract`` or ``link``.
+        stage: ``read``, ``extract`` or ``link``; ``skip`` = left out as asked (``--option no_image=skip``), which is
+            counted but is no fault.
         reason: ids, lines and offsets only, never report text.
         where: file and line, relative to the data set's root.
         study: what is known of a listed study beside its text (images, split, patient): it stays a node.
@@ -130,6 +131,11 @@ class Annotation:
 
     ``entities`` are sorted by (start, end) and ``relations`` by (source, target, type); ``sorted_annotation`` in
     ``notation`` makes it so. ``tokens`` of an imported annotation may have no section and offsets (-1).
+
+    Attributes:
+        output: what a language model wrote, as it wrote it; null for other extractors.
+        rejected: pieces of the output that are no triplet, or whose words the report does not hold.
+        notes: what must be known of it, in fixed words that can be counted; no report text.
     """
 
     study_id: str
@@ -138,6 +144,8 @@ class Annotation:
     relations: tuple[Relation, ...] = ()
     extractor: str = ""
     notes: tuple[str, ...] = field(default=())
+    output: str | None = None
+    rejected: tuple[str, ...] = field(default=())
 
     @property
     def text(self) -> str:

@@ -40,7 +40,7 @@ RELATION = pa.struct(
 ANNOTATIONS = pa.schema(
     [
         ("study_id", _string),
-        ("status", _string),  # annotated, empty, failed; rejected = a row or file that gives no study
+        ("status", _string),  # annotated, empty, skipped, failed; rejected = a row or file that gives no study
         ("stage", _string),
         ("reason", _string),
         ("where", _string),
@@ -57,9 +57,16 @@ ANNOTATIONS = pa.schema(
         ("token_ends", pa.list_(pa.int32())),
         ("entities", pa.list_(ENTITY)),
         ("relations", pa.list_(RELATION)),
+        ("output", _string),
+        ("rejected", _strings),
+        ("notes", _strings),
     ]
 )
-"""One row a study of an annotation chunk; the study's listing stands beside its annotation, so a run needs no root."""
+"""One row a study of an annotation chunk; the study's listing stands beside its annotation, so a run needs no root.
+
+``output`` is what a language model wrote, all of it; ``rejected`` the pieces of it that are no triplet or hold words
+that the report does not; ``notes`` what else must be known of a study, in fixed words. Chunks written before these
+columns existed lack them."""
 
 LINKS = pa.schema(
     [

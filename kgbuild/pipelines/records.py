@@ -21,6 +21,9 @@ _COLUMNS = [
     "token_ends",
     "entities",
     "relations",
+    "output",
+    "rejected",
+    "notes",
 ]
 _TYPE = {member.value: member for member in EntityType}
 _PRESENCE = {member.value: member for member in Presence}
@@ -56,12 +59,22 @@ def to_annotation(row: dict[str, Any], extractor: str = "") -> Annotation:
     relations = tuple(
         Relation(r["source"], r["target"], _RELATION[r["type"]], r["rule"], r["score"]) for r in row["relations"] or ()
     )
-    return Annotation(row["study_id"], tokens, entities, relations, extractor)
+    return Annotation(
+        row["study_id"],
+        tokens,
+        entities,
+        relations,
+        extractor,
+        tuple(row.get("notes") or ()),
+        row.get("output"),
+        tuple(row.get("rejected") or ()),
+    )
 
 
 def read(run: Run) -> Iterator[tuple[Annotation, str | None]]:
     """Every listed study of a complete annotation run in listing order, with its split. Holds one chunk at a time."""
     for _, path in run.chunks():
-        for row in pq.read_table(path, columns=_COLUMNS).to_pylist():
+        there = set(pq.read_schema(path).names)  # chunks of older runs lack the last columns
+        for row in pq.read_table(path, columns=[name for name in _COLUMNS if name in there]).to_pylist():
             if row["status"] != "rejected":
                 yield to_annotation(row, run.manifest.name), row["split"]

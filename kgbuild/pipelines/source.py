@@ -9,7 +9,7 @@ from pathlib import Path
 from kgbuild import plugins
 from kgbuild.config import find_roots
 from kgbuild.datasets.base import Dataset, Listing
-from kgbuild.domain import Failure, StudyRef
+from kgbuild.domain import Failure, Image, StudyRef
 from kgbuild.errors import FileMissing, RootMissing, UsageError
 
 
@@ -69,6 +69,21 @@ class Source:
         if self.limit is not None:
             chosen = chosen[: self.limit]
         return chosen, failures
+
+    def find_image(self, image: Image) -> Path | None:
+        """An image's file under ``images``, else under ``root``; None where there is none.
+
+        Sources that keep images elsewhere (a data set without root) have none to give.
+        """
+        if image.path is None:
+            return None
+        for folder in (self.images, self.root):
+            if folder is None:
+                continue
+            base = folder if folder.is_dir() else folder.parent  # a root may be an archive or a table
+            if (base / image.path).is_file():
+                return base / image.path
+        return None
 
     def selection(self) -> dict[str, str | int | None]:
         """What was chosen, for the run's id."""

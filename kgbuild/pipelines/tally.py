@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -9,13 +11,16 @@ from kgbuild.domain import Failure
 
 
 def counts(table: pa.Table) -> dict[str, int]:
-    """Studies by status, entities, relations and images of an annotation chunk; links of a link chunk."""
+    """Studies by status, entities, relations and images of an annotation chunk; links of a link chunk.
+
+    Of a language model's annotations also the pieces of output that were rejected, and each note by its own words.
+    """
     if "status" not in table.column_names:
         return {"links": table.num_rows}
     status = table.column("status").to_pylist()
     images = pc.list_flatten(table.column("images"))
     absent = pc.struct_field(images, "path").null_count if len(images) else 0
-    return {
+    found = {
         "studies": sum(s != "rejected" for s in status),
         "annotated": status.count("annotated"),
         "empty": status.count("empty"),
@@ -26,6 +31,19 @@ def counts(table: pa.Table) -> dict[str, int]:
         "images": len(images),
         "images_absent": absent,
     }
+    return found | _written(table, status)
+
+
+def _written(table: pa.Table, status: list[str]) -> dict[str, int]:
+    """What only some extractors have; what is 0 is left out, so that the counts of others are as they were."""
+    found = Counter({"skipped": status.count("skipped")})
+    for pieces in table.column("rejected").to_pylist() if "rejected" in table.column_names else []:
+        if pieces:
+            found["rejected pieces"] += len(pieces)
+            found["studies with rejected pieces"] += 1
+    for notes in table.column("notes").to_pylist() if "notes" in table.column_names else []:
+        found.update(notes or ())
+    return {name: count for name, count in found.items() if count}
 
 
 def failures(table: pa.Table) -> list[Failure]:
