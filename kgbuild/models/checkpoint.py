@@ -122,9 +122,12 @@ def save_checkpoint(
     image_encoder: ImageEncoder | None = None,
 ) -> None:
     """Write a whole checkpoint folder: weights and tokenizer, the image encoder where there is one, the card."""
+    from kgbuild.models._loading import quiet
+
     begin(folder)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    with quiet():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
     if image_encoder is not None:
         image_encoder.save(folder / ENCODER)
     write_card(folder, meta)

@@ -75,6 +75,20 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
     Raises:
         FileMissing: there is none.
     """
+    tokenizer = load_words(folder)
+    if tokenizer.eos_token_id is None:
+        raise KgbuildError("the tokenizer has no token that ends a text", where=str(folder), expected="an eos_token")
+    choose_pad(tokenizer)
+    tokenizer.padding_side = "left"
+    return tokenizer
+
+
+def load_words(folder: str | Path) -> PreTrainedTokenizerFast:
+    """``load_tokenizer`` for models that end no texts: what pads, and where, is left as it was saved.
+
+    Raises:
+        FileMissing: there is none.
+    """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     tokenizer: PreTrainedTokenizerFast | None = None
@@ -86,10 +100,6 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
             reason = type(error).__name__
     if tokenizer is None:
         raise FileMissing(f"no tokenizer that can be read ({reason})", where=str(folder), expected="tokenizer.json")
-    if tokenizer.eos_token_id is None:
-        raise KgbuildError("the tokenizer has no token that ends a text", where=str(folder), expected="an eos_token")
-    choose_pad(tokenizer)
-    tokenizer.padding_side = "left"
     return tokenizer
 
 
