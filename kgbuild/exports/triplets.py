@@ -11,10 +11,8 @@ from pathlib import Path
 from kgbuild.domain import Annotation
 from kgbuild.exports._sorted import Pairs, write_lines
 from kgbuild.files import atomic
-from kgbuild.notation.prompts import instruction_prompt, shipped_template
+from kgbuild.notation.prompts import TEMPLATES, instruction_prompt, shipped_template
 from kgbuild.notation.triplets import Certainty, encode
-
-TEMPLATES: dict[Certainty, str] = {"full": "triplets", "none": "triplets_plain"}
 
 
 def row(

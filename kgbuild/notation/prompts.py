@@ -10,11 +10,27 @@ from kgbuild.errors import UsageError
 from kgbuild.resources import data
 
 PLACE = "{report}"
+TEMPLATES = {"full": "triplets", "none": "triplets_plain"}
+"""Which shipped template goes with which form of triplet text."""
 
 
 def shipped_template(name: str = "triplets") -> str:
     """Text of ``training/prompts/<name>.txt``."""
     return (data("training") / "prompts" / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def template_for(name: str | None, certainty: str) -> str:
+    """Text of the template of that name, else of the one for that form of triplet text.
+
+    Raises:
+        UsageError: no such template is shipped.
+    """
+    shipped = data("training") / "prompts"
+    chosen = name or TEMPLATES[certainty]
+    if not (shipped / f"{chosen}.txt").is_file():
+        known = sorted(one.name.removesuffix(".txt") for one in shipped.iterdir() if one.name.endswith(".txt"))
+        raise UsageError(f"there is no prompt {chosen!r}", expected=f"one of {', '.join(known)}")
+    return shipped_template(chosen)
 
 
 def instruction_prompt(report: str, template: str | None = None) -> str:

@@ -98,11 +98,14 @@ def read_prepared(folder: Path) -> TrainingData | None:
         return None
 
 
-def key(source: Run | Sequence[Path], recipe: Recipe, *, paper_split: bool, root: str = "") -> str:
+def key(
+    source: Run | Sequence[Path], recipe: Recipe, *, sees: bool = False, paper_split: bool = False, root: str = ""
+) -> str:
     """Names a preparation: equal for equal input, so that ``--resume`` and other processes find it."""
     given = [source.id] if isinstance(source, Run) else sorted(files.sha256(path) for path in source)
     form = Form.of(recipe, None)
-    parts = [_VERSION, given, form.template, form.certainty, form.images, form.no_image, paper_split, root]
+    images = [form.images, form.no_image, root] if sees else []
+    parts = [_VERSION, given, form.template, form.certainty, images, paper_split]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 

@@ -16,7 +16,7 @@ from kgbuild.datasets import radgraph
 from kgbuild.domain import Annotation, Failure, Image
 from kgbuild.exports import triplets
 from kgbuild.notation import read_annotations, to_triplets
-from kgbuild.notation.prompts import shipped_template
+from kgbuild.notation.prompts import template_for
 from kgbuild.pipelines import records
 from kgbuild.pipelines.runs import Run
 from kgbuild.pipelines.splits import TRAIN, text_key
@@ -52,13 +52,8 @@ class Form:
     def of(cls, recipe: Recipe, find_image: Callable[[Image], Path | None] | None) -> Form:
         """As a recipe's ``data`` part says."""
         part = recipe.data
-        template = prompt_template(recipe)
+        template = template_for(part.prompt, part.certainty)
         return cls(template, part.certainty, part.images, part.no_image, find_image)
-
-
-def prompt_template(recipe: Recipe) -> str:
-    """The text of the recipe's prompt: the shipped one of that name, or the one of its certainty."""
-    return shipped_template(recipe.data.prompt or triplets.TEMPLATES[recipe.data.certainty])
 
 
 def from_run(run: Run, form: Form, counts: Counter[str]) -> Iterator[dict[str, Any]]:

@@ -43,6 +43,10 @@ class Trained:
     warnings: tuple[str, ...] = ()
 
 
+def unseen(stage: str, done: int, total: int) -> None:
+    """A Progress that shows nothing."""
+
+
 class Trainer(Protocol):
     """Built as ``PLUGIN()``."""
 
@@ -56,7 +60,7 @@ class Trainer(Protocol):
         *,
         resume: bool = False,
         score: ScoreTexts | None = None,
-        progress: Progress = ...,
+        progress: Progress = unseen,
     ) -> Trained:
         """Train and write the checkpoint folder ``out``, which is complete once its ``kgbuild.json`` is there.
 

@@ -1,0 +1,309 @@
+"""The training that LLM-KG and VLM-KG share: model and tokens in, a whole checkpoint folder out.
+
+OUT/training.json    recipe and data of the training that was begun here
+    log.jsonl        loss, rate and measures by step
+    checkpoint-N/    to go on from; the two newest
+    best/            the weights with the best triplet F1 (with ``patience`` only)
+    model.safetensors … README.md kgbuild.json   at the end
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import PrinterCallback
+from trl import SFTConfig
+
+from kgbuild import files
+from kgbuild.errors import KgbuildError
+from kgbuild.models.checkpoint import CheckpointMeta, begin, package_versions, save_checkpoint
+from kgbuild.models.language import context_length
+from kgbuild.recipes import Recipe, as_dict
+from kgbuild.recipes.steps import warnings_for
+from kgbuild.trainers import _processes
+from kgbuild.trainers._tokens import Collate, tokenize
+from kgbuild.trainers._trainer import Fit, Measure, Watch, interruptible
+from kgbuild.trainers.base import Progress, ScoreTexts, Trained, TrainingData
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from kgbuild.models.medclip import ImageEncoder
+
+BEGUN = "training.json"
+_FREE = ("save_steps", "log_steps", "report_to", "evaluate_steps", "evaluate_studies", "patience")
+"""Settings that may change between a training and its resumption."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training.
+
+    Attributes:
+        recipe, data, out: as ``Trainer.train`` takes them.
+        model, tokenizer: to start from, in fp32.
+        prompt: the template's text, for the checkpoint.
+        wrap: (prompt, has an image) → the prompt as the model sees it.
+        embeds: image id → embedding, for VLM-KG.
+        image_encoder: saved inside the checkpoint.
+    """
+
+    recipe: Recipe
+    data: TrainingData
+    out: Path
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+    prompt: str
+    wrap: Callable[[str, bool], str] = lambda prompt, image: prompt
+    embeds: Any = None
+    image_encoder: ImageEncoder | None = None
+    said: list[str] = field(default_factory=list)
+
+
+def check_folder(recipe: Recipe, data: TrainingData, out: Path, resume: bool) -> Path | None:
+    """The newest whole ``checkpoint-N`` to go on from, or null; notes in the folder what is trained here.
+
+    Raises:
+        KgbuildError: the folder holds an unfinished training and ``resume`` was not said, or another recipe's or
+            another data's training is to be resumed (what differs is named).
+    """
+    found = newest(out)
+    asked = {"recipe": as_dict(recipe), "data": data.fingerprint}
+    begun = out / BEGUN
+    if found is not None and not resume:
+        raise KgbuildError(
+            f"{out} holds an unfinished or finished training with {found.name}",
+            expected="--resume to go on with it, or another --out",
+        )
+    if found is not None and begun.is_file():
+        _same(json.loads(begun.read_text(encoding="utf-8")), asked, out)
+    if _processes.rank() == 0:
+        out.mkdir(parents=True, exist_ok=True)
+        files.write_text(begun, json.dumps(asked, indent=1) + "\n")
+    return found
+
+
+def _same(before: dict[str, Any], now: dict[str, Any], out: Path) -> None:
+    differ = [] if before["data"] == now["data"] else ["the training data"]
+    for part in ("model", "data", "training"):
+        a, b = before["recipe"].get(part, {}), now["recipe"][part]
+        differ += [
+            f"{part}.{key}: {a.get(key)} → {b.get(key)}"
+            for key in sorted({*a, *b})
+            if a.get(key) != b.get(key) and key not in _FREE
+        ]
+    if differ:
+        raise KgbuildError(
+            "what is to be resumed was begun otherwise: " + "; ".join(differ),
+            where=str(out),
+            expected="the recipe and data that it was begun with",
+            next_step="another --out for another training",
+        )
+
+
+def newest(out: Path) -> Path | None:
+    """The newest whole ``checkpoint-N``: its ``trainer_state.json`` is written last."""
+    found: list[tuple[int, Path]] = []
+    for folder in out.glob("checkpoint-*"):
+        number = folder.name.removeprefix("checkpoint-")
+        try:
+            step = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))["global_step"]
+        except (OSError, ValueError, KeyError):
+            continue
+        if number.isdigit() and int(number) == step and (folder / "optimizer.pt").is_file():
+            found.append((step, folder))
+    return max(found)[1] if found else None
+
+
+def fit(job: Job, *, resume: Path | None, score: ScoreTexts | None, progress: Progress) -> Trained:
+    """Train, and write the checkpoint.
+
+    Raises:
+        KgbuildError: pairs are too long, or the loss is no number.
+        KeyboardInterrupt: it was stopped; a ``checkpoint-N`` to go on from is there.
+    """
+    recipe, part = job.recipe, job.recipe.training
+    limit = min(recipe.data.max_length, context_length(job.model) or recipe.data.max_length)
+    train = tokenize(job.data.folder / "train.parquet", job.tokenizer, recipe.data, limit, wrap=job.wrap)
+    held = job.data.folder / "validate.parquet"
+    validate = tokenize(held, job.tokenizer, recipe.data, limit, wrap=job.wrap) if held.is_file() else None
+    if not len(train.rows):
+        raise KgbuildError(f"no training pair is within {limit:,} tokens", expected="a larger data.max_length")
+    n_validate = len(validate.rows) if validate else 0
+    said = [*job.said]
+    said += warnings_for(
+        recipe,
+        len(train.rows),
+        _processes.world(),
+        longest_completion=train.longest_completion,
+        n_validate=n_validate,
+    )
+    for name, tokens in (("train", train), ("validate", validate)):
+        if tokens is not None and tokens.dropped:
+            said.append(f"{tokens.dropped:,} pairs of {name} are longer than {limit:,} tokens and were left out")
+    model = _adapted(job)
+    watch = Watch(job.out, progress, part.patience, lambda folder: _keep(trainer, folder))
+    trainer = Fit(
+        model=model,
+        args=_settings(job, n_validate > 0),
+        train_dataset=train.rows,
+        eval_dataset=validate.rows if n_validate else None,
+        processing_class=job.tokenizer,
+        data_collator=Collate(job.tokenizer.pad_token_id, job.embeds),
+        callbacks=[watch],
+        lengths=train.lengths,
+        measure=_measure(job, model, score, progress) if n_validate else None,
+    )
+    trainer.remove_callback(PrinterCallback)
+    if _processes.rank() == 0:
+        begin(job.out)
+    with interruptible(watch), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    if watch.interrupted:
+        raise KeyboardInterrupt
+    metrics = _finish(job, trainer, watch, n_validate > 0)
+    return Trained(job.out, metrics, tuple(said))
+
+
+def _settings(job: Job, evaluates: bool) -> SFTConfig:
+    part = job.recipe.training
+    on_gpu = torch.cuda.is_available()
+    steps = part.evaluate_steps
+    return SFTConfig(
+        output_dir=str(job.out),
+        num_train_epochs=part.epochs,
+        max_steps=part.max_steps if part.max_steps is not None else -1,
+        per_device_train_batch_size=part.batch_size,
+        per_device_eval_batch_size=part.batch_size,
+        gradient_accumulation_steps=part.accumulation,
+        learning_rate=part.learning_rate,
+        warmup_steps=part.warmup_steps,
+        lr_scheduler_type=part.schedule,
+        weight_decay=part.weight_decay,
+        bf16=part.precision == "bf16",
+        gradient_checkpointing=part.gradient_checkpointing,
+        packing=False,
+        max_length=None,  # nothing is cut: too long pairs were counted already
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        seed=part.seed,
+        data_seed=part.seed,
+        save_strategy="steps",
+        save_steps=part.save_steps,
+        save_total_limit=2,
+        logging_steps=part.log_steps,
+        logging_nan_inf_filter=False,
+        eval_strategy=("no" if not evaluates else "epoch" if steps is None else "steps"),
+        eval_steps=steps,
+        prediction_loss_only=True,
+        report_to=part.report_to,
+        disable_tqdm=True,
+        use_cpu=not on_gpu,
+        ddp_find_unused_parameters=job.embeds is not None and job.recipe.data.no_image == "text-only",
+        dataloader_pin_memory=on_gpu,
+    )
+
+
+def _adapted(job: Job) -> Any:
+    """The model with LoRA adapters where the recipe has them, in training mode."""
+    lora = job.recipe.model.lora
+    if lora is None:
+        return job.model.train()
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=list(lora.targets),
+        task_type="CAUSAL_LM",
+    )
+    torch.manual_seed(job.recipe.training.seed)
+    return get_peft_model(job.model, config).train()
+
+
+def _measure(job: Job, model: Any, score: ScoreTexts | None, progress: Progress) -> Measure | None:
+    """Write out the first validation studies with the model as it is, shared among the processes, and score them."""
+    if score is None or job.recipe.training.evaluate_studies < 1:
+        return None
+    from kgbuild.trainers._validation import Validation
+
+    return Validation(job.data, job.recipe, model, job.tokenizer, score, job.embeds, progress)
+
+
+def _keep(trainer: Fit, folder: Path) -> None:
+    """Put the weights as they are aside, whole or not at all."""
+    from safetensors.torch import save_file
+
+    weights = {
+        name: value.detach().cpu().contiguous().clone()
+        for name, value in trainer.model.named_parameters()
+        if value.requires_grad
+    }
+    folder.mkdir(exist_ok=True)
+    with files.atomic(folder / "weights.safetensors") as part:
+        save_file(weights, part)
+
+
+def _recall(trainer: Fit, folder: Path) -> None:
+    from safetensors.torch import load_file
+
+    weights = load_file(folder / "weights.safetensors")
+    with torch.no_grad():
+        for name, value in trainer.model.named_parameters():
+            if name in weights:
+                value.copy_(weights[name])
+
+
+def _finish(job: Job, trainer: Fit, watch: Watch, evaluates: bool) -> dict[str, Any]:
+    """Best weights back, last measures, adapters merged, the folder written; returns the measures."""
+    state = trainer.state
+    history = [line for line in state.log_history if "loss" in line]
+    metrics: dict[str, Any] = {"steps": state.global_step, "epochs": round(state.epoch or 0.0, 3)}
+    if history:
+        metrics["train_loss"] = history[-1]["loss"]
+    seconds = watch.train_seconds
+    metrics |= {"stopped_early": watch.stopped_early} if watch.patience is not None else {}
+    best = job.out / "best" / "weights.safetensors"
+    if watch.patience is not None and watch.best is not None and best.is_file():
+        _recall(trainer, job.out / "best")
+        metrics |= {"triplet_f1": watch.best[0], "best_step": watch.best[1]}
+    if evaluates:
+        found: dict[str, Any] = {}
+        for line in state.log_history:
+            if line.get("step") == state.global_step:
+                found |= {key.removeprefix("eval_"): value for key, value in line.items() if key.startswith("eval_")}
+        if "loss" not in found:
+            found = {key.removeprefix("eval_"): value for key, value in trainer.evaluate().items()}
+        names = [key for key in found if not key.endswith(("per_second", "runtime", "num_tokens", "epoch", "entropy"))]
+        metrics |= {f"validate_{key}": found[key] for key in names if isinstance(found[key], int | float)}
+    metrics = {key: value for key, value in metrics.items() if not isinstance(value, float) or math.isfinite(value)}
+    if _processes.rank() == 0:
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        if job.recipe.model.lora is not None:
+            model = model.merge_and_unload()
+        model.config.use_cache = True
+        encoder = job.image_encoder
+        data = {"fingerprint": job.data.fingerprint, "source": job.data.source, "counts": job.data.counts}
+        meta = CheckpointMeta(
+            kind="vlm-kg" if job.embeds is not None else "llm-kg",
+            recipe=as_dict(job.recipe),
+            prompt=job.prompt,
+            certainty=job.recipe.data.certainty,
+            base=job.recipe.model.base,
+            image_encoder={"variant": encoder.variant, "sha256": encoder.hash} if encoder is not None else None,
+            data=data,
+            metrics=metrics,
+            versions=package_versions(),
+        )
+        save_checkpoint(job.out, model.eval(), job.tokenizer, meta, encoder)
+    trainer.accelerator.wait_for_everyone()
+    return {**metrics, "seconds_per_step": round(seconds / max(state.global_step, 1), 4)}
