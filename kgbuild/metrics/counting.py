@@ -39,7 +39,7 @@ def count_study(
     for level, value in radgraph_f1(gold, guess, spell).items():
         tally.add(f"radgraph/{level}", number, value)
     _texts(tally, number, gold, guess)
-    _polarity(tally, number, gold, guess)
+    count_polarity(tally, number, gold, guess)
 
 
 def _exact(
@@ -91,7 +91,8 @@ def _texts(tally: Tally, number: int, gold: Annotation, guess: Annotation) -> No
     tally.add("invented", number, sum(f" {entity.text} ".casefold() not in text for entity in guess.entities))
 
 
-def _polarity(tally: Tally, number: int, gold: Annotation, guess: Annotation) -> None:
+def count_polarity(tally: Tally, number: int, gold: Annotation, guess: Annotation) -> None:
+    """Presence of the observations that both sides have with the same span."""
     said = {(one.start, one.end): one for one in guess.entities if one.type is EntityType.OBSERVATION}
     for entity in gold.entities:
         other = said.get((entity.start, entity.end))

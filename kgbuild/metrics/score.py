@@ -10,7 +10,8 @@ interval, and two systems scored on the same studies share their draws, so that 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -95,13 +96,25 @@ class Bootstrap:
 
     def sums(self, column: Sequence[float]) -> pl.Series:
         """The column's sum, then its sum in each resample. Shape: (1 + resamples,)."""
-        values = pl.Series(column, dtype=pl.Float64)
-        if len(values) != self.n:
-            raise ValueError(f"{len(values)} values for {self.n} studies")
-        parts = [pl.Series([float(values.sum())])]
-        if self.n:
-            parts += [values.gather(batch).reshape((-1, self.n)).arr.sum() for batch in self._draw()]
-        return pl.concat(parts)
+        return self.sums_of({"": column})[""]
+
+    def sums_of(self, columns: Mapping[str, Sequence[float]]) -> dict[str, pl.Series]:
+        """``sums`` of many columns in one pass over the draws, which for 200,000 studies cost more than the sums."""
+        values = {name: _series(column) for name, column in columns.items()}
+        for column in values.values():
+            if len(column) != self.n:
+                raise ValueError(f"{len(column)} values for {self.n} studies")
+        parts = {name: [pl.Series([float(column.sum())])] for name, column in values.items()}
+        for batch in self._draw() if self.n and self.resamples else ():
+            for name, column in values.items():
+                parts[name].append(column.gather(batch).reshape((-1, self.n)).arr.sum())
+        return {name: pl.concat(some) for name, some in parts.items()}
+
+
+def _series(column: Sequence[float]) -> pl.Series:
+    if isinstance(column, array):  # of doubles: taken as it lies in memory
+        return pl.Series(pa.Array.from_buffers(pa.float64(), len(column), [None, pa.py_buffer(column)]))
+    return pl.Series(column, dtype=pl.Float64)
 
 
 def ratio(top: pl.Series, bottom: pl.Series, n: int) -> Sampled:

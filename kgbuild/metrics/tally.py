@@ -5,6 +5,7 @@ A column that no study adds to is 0 everywhere. Names are paths in the result, a
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 
 import polars as pl
@@ -19,7 +20,8 @@ class Tally:
 
     def __init__(self, bootstrap: Bootstrap) -> None:
         self.bootstrap = bootstrap
-        self._columns: dict[str, list[float]] = defaultdict(lambda: [0.0] * bootstrap.n)
+        self._columns: dict[str, array[float]] = defaultdict(lambda: array("d", bytes(8 * bootstrap.n)))
+        self._sums: dict[str, pl.Series] = {}
 
     def add(self, name: str, study: int, amount: float) -> None:
         """Add to one study's count."""
@@ -41,8 +43,12 @@ class Tally:
         return sorted({name[len(start) :].rpartition("/")[0] for name in self._columns if name.startswith(start)})
 
     def sums(self, name: str) -> pl.Series:
-        """A count's total and its total in each resample."""
-        return self.bootstrap.sums(self._columns[name])
+        """A count's total and its total in each resample. Asked for one, it sums all: count first, then measure."""
+        if name not in self._sums:
+            self._columns[name]  # a column of zeros where no study added to it
+            left = {key: column for key, column in self._columns.items() if key not in self._sums}
+            self._sums |= self.bootstrap.sums_of(left)
+        return self._sums[name]
 
     def rate(self, top: str, bottom: str) -> Sampled:
         """One count as a fraction of another; n is the other."""

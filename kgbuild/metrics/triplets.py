@@ -30,8 +30,9 @@ from kgbuild.labels import Presence
 from kgbuild.metrics.counting import count_study
 from kgbuild.metrics.matching import Spelling, speller
 from kgbuild.metrics.radgraph_f1 import LEVELS
-from kgbuild.metrics.score import RESAMPLES, SEED, Bootstrap, Sampled
+from kgbuild.metrics.score import RESAMPLES, SEED, Bootstrap
 from kgbuild.metrics.tally import Tally
+from kgbuild.metrics.trees import difference, finished
 
 Annotations = Mapping[str, Annotation]
 
@@ -49,11 +50,11 @@ def score_triplets(
     bootstrap = Bootstrap(len(reference), resamples=resamples, seed=seed)
     ours, counts = _measure(reference, predicted, bootstrap, labels)
     settings = {"labels": labels, "resamples": resamples, "seed": seed, "interval": "95% percentile over studies"}
-    result: dict[str, Any] = {"n_studies": len(reference), **counts, "settings": settings, **_finished(ours)}
+    result: dict[str, Any] = {"n_studies": len(reference), **counts, "settings": settings, **finished(ours)}
     if baseline is not None:
         theirs, counts = _measure(reference, baseline, bootstrap, labels)
-        result["baseline"] = {**counts, **_finished(theirs)}
-        result["difference"] = _finished(_difference(ours, theirs))
+        result["baseline"] = {**counts, **finished(theirs)}
+        result["difference"] = finished(difference(ours, theirs))
     return result
 
 
@@ -93,26 +94,4 @@ def _tree(tally: Tally) -> dict[str, Any]:
     rates = {name: tally.rate(f"polarity/{name}", "polarity") for name in ("errors", "flips", "certainty_errors")}
     tree["polarity"] = {"confusion": confusion, **rates}
     tree["invented_entities"] = tally.rate("invented", "entities")
-    return tree
-
-
-def _finished(tree: dict[str, Any]) -> dict[str, Any]:
-    """The tree with every Sampled turned into its JSON object."""
-    return {
-        key: value.score().as_dict()
-        if isinstance(value, Sampled)
-        else (_finished(value) if isinstance(value, dict) else value)
-        for key, value in tree.items()
-    }
-
-
-def _difference(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
-    """Measures that both trees hold, subtracted; counts are left out."""
-    tree: dict[str, Any] = {}
-    for key, value in ours.items():
-        other = theirs.get(key)
-        if isinstance(value, Sampled) and isinstance(other, Sampled):
-            tree[key] = value.minus(other)
-        elif isinstance(value, dict) and isinstance(other, dict) and key != "confusion":
-            tree[key] = _difference(value, other)
     return tree

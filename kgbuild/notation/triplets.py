@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from kgbuild.domain import Annotation
@@ -93,16 +94,24 @@ def parse_triplets(text: str) -> tuple[list[Triplet], list[str]]:
         piece = piece.strip()
         if not piece:
             continue
-        parts = _RELATION.split(piece)
-        ends = [_end(part) for part in parts[::2]]
-        if len(parts) == 3 and all(words for words, _ in ends):
-            kind = _SPELLINGS[parts[1].lower()]
-            triplets.append(Triplet(ends[0][0], ends[0][1], kind, ends[1][0], ends[1][1]))
-        elif len(parts) == 1 and "," not in piece and ends[0][0]:
-            triplets.append(Triplet(*ends[0]))
-        else:
+        triplet = _read_piece(piece)
+        if triplet is None:
             rejected.append(piece)
+        else:
+            triplets.append(triplet)
     return triplets, rejected
+
+
+@lru_cache(maxsize=1 << 16)  # reports say the same things: of 200,000 studies most pieces have been read before
+def _read_piece(piece: str) -> Triplet | None:
+    parts = _RELATION.split(piece)
+    ends = [_end(part) for part in parts[::2]]
+    if len(parts) == 3 and all(words for words, _ in ends):
+        kind = _SPELLINGS[parts[1].lower()]
+        return Triplet(ends[0][0], ends[0][1], kind, ends[1][0], ends[1][1])
+    if len(parts) == 1 and "," not in piece and ends[0][0]:
+        return Triplet(*ends[0])
+    return None
 
 
 def _end(text: str) -> tuple[str, Presence]:
