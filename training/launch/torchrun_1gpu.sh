@@ -1,0 +1,6 @@
+#!/bin/sh
+# One GPU, the first of the machine unless CUDA_VISIBLE_DEVICES names another. Options are those of kgbuild train:
+#   sh torchrun_1gpu.sh llm-kg_mimic -w kg
+CUDA_VISIBLE_DEVICES="${CUDA_VISIBLE_DEVICES:-0}"
+export CUDA_VISIBLE_DEVICES
+exec torchrun --standalone --nproc_per_node 1 -m kgbuild train "$@"
