@@ -177,6 +177,7 @@ _STUDIES = (
     "studies",
     "annotated",
     "empty",
+    "skipped",
     "failed",
     "rejected",
     "entities",

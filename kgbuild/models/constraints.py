@@ -104,7 +104,7 @@ class ReportWords:
 
 
 class Language:
-    """The automaton. States: start; word (role, words' state); gap after a whole word; mark, marked; after a ``,``, ``;``.
+    """The automaton. States: start, word, gap (after a word and a space), mark, marked, markgap, relation, next.
 
     Args:
         words: what an entity may be.

@@ -20,29 +20,15 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from kgbuild.errors import KgbuildError
 from kgbuild.models.constraints import AnyWords, Constraint, Language, ReportWords, Vocabulary
+from kgbuild.models.generated import Generated
 from kgbuild.models.language import context_length
 from kgbuild.notation.triplets import Certainty
 from kgbuild.recipes import Decoding
 
+__all__ = ["BatchLimit", "Draw", "Generated", "generate"]
+
 OnBatch = Callable[[int, int], None]
 _HOPELESS = 3  # prompts one after another that do not fit the GPU even alone
-
-
-@dataclass(frozen=True, slots=True)
-class Generated:
-    """What came of one prompt.
-
-    Attributes:
-        text: without special tokens and leading space.
-        n_tokens: generated, the end of text not counted.
-        finished: false where it was cut at ``max_new_tokens``: its last piece may be incomplete.
-        error: why nothing was generated (token counts only, no text), else null.
-    """
-
-    text: str
-    n_tokens: int
-    finished: bool
-    error: str | None = None
 
 
 @dataclass
@@ -108,8 +94,7 @@ def generate(
     results: dict[int, Generated] = {}
     for item in items:
         if room is not None and len(item.ids) + decoding.max_new_tokens > room:
-            need = f"{len(item.ids)} tokens of prompt and {decoding.max_new_tokens} new ones"
-            results[item.number] = Generated("", 0, False, f"{need} are more than the model's context of {room}")
+            results[item.number] = Generated.refused(len(item.ids), decoding.max_new_tokens, room)
     if results and on_batch:
         on_batch(len(results), len(prompts))
     # the longest first: what does not fit the GPU shows at once; rows without image apart, so that tensors are full
@@ -149,9 +134,7 @@ def _encode(
     images: list[Tensor | None] = [None] * len(prompts)
     if image_embeds is not None:
         images = [None if bool(torch.isnan(row).any()) else row for row in image_embeds]
-    texts = [
-        prompt if image is None else _with_image(model, prompt) for prompt, image in zip(prompts, images, strict=True)
-    ]
+    texts = [_text(model, prompt, image is not None) for prompt, image in zip(prompts, images, strict=True)]
     ids = tokenizer(texts)["input_ids"] if texts else []
     return [
         _Item(number, prompts[number], list(row), images[number], words[number] if words is not None else None)
@@ -159,10 +142,12 @@ def _encode(
     ]
 
 
-def _with_image(model: Any, prompt: str) -> str:
+def _text(model: Any, prompt: str, seen: bool) -> str:
+    if not hasattr(model, "n_image_tokens"):
+        return prompt
     from kgbuild.models.vlm_kg import image_prompt
 
-    return image_prompt(prompt, model.n_image_tokens)
+    return image_prompt(prompt, model.n_image_tokens if seen else 0)
 
 
 def _unless_memory_ends(decoder: _Decoder, batch: list[_Item]) -> list[Generated] | None:

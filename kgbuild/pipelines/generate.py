@@ -12,7 +12,7 @@ import pyarrow as pa
 from kgbuild import plugins
 from kgbuild.datasets.base import Dataset
 from kgbuild.domain import Annotation, Failure, Study, StudyRef
-from kgbuild.errors import UsageError
+from kgbuild.errors import KgbuildError, StudyError, UsageError
 from kgbuild.extractors.base import Extractor
 from kgbuild.pipelines import runs
 from kgbuild.pipelines.catalog import Catalog
@@ -23,6 +23,7 @@ from kgbuild.tables import ANNOTATIONS
 from kgbuild.text import DEFAULT_SECTIONS
 
 CHUNK = 512
+SKIP = "skip"  # the stage of a Failure that is none: left out as asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Annotate:
     source: Source
     extractor: str = "rules"
     sections: tuple[str, ...] = DEFAULT_SECTIONS
-    chunk_size: int = CHUNK
+    chunk_size: int | None = None  # null: the extractor's own, else CHUNK
+    options: tuple[tuple[str, str], ...] = ()  # the extractor's
 
     def manifest(self) -> Manifest:
         """The run that this job makes."""
@@ -44,7 +46,7 @@ class Annotate:
             data=tools.dataset.fingerprint(),
             code=tools.extractor.fingerprint(),
             options={"sections": list(self.sections), **self.source.selection()},
-            chunk_size=self.chunk_size,
+            chunk_size=self._size(tools),
             n_studies=len(tools.refs),
             counts=tools.counts,
         )
@@ -52,10 +54,19 @@ class Annotate:
     def table(self, number: int) -> pa.Table:
         """Read and annotate one chunk's studies. Rows that give no study stand in the first chunk."""
         tools = _tools(self)
-        refs = tools.refs[number * self.chunk_size : (number + 1) * self.chunk_size]
+        size = self._size(tools)
+        refs = tools.refs[number * size : (number + 1) * size]
         rows = [_rejected(failure, self.source.dataset) for failure in tools.rejected] if number == 0 else []
         rows += _rows(tools, refs)
         return pa.Table.from_pylist(rows, schema=ANNOTATIONS)
+
+    def _size(self, tools: _Tools) -> int:
+        return self.chunk_size if self.chunk_size is not None else int(getattr(tools.extractor, "chunk", CHUNK))
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """What the extractor has to say of the run so far."""
+        return tuple(getattr(_tools(self).extractor, "hints", ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +84,9 @@ def _tools(job: Annotate) -> _Tools:
     dataset = job.source.open()
     listing = dataset.listing()
     refs, rejected = job.source.choose(listing)
-    extractor: Extractor = plugins.find("extractors", job.extractor)(job.sections)
+    extractor: Extractor = plugins.find("extractors", job.extractor)(job.sections, **dict(job.options))
+    if hasattr(extractor, "use_images"):
+        extractor.use_images(job.source.find_image)
     return _Tools(dataset, extractor, refs, rejected, dict(listing.counts))
 
 
@@ -93,16 +106,41 @@ def run_annotate(
     """
     manifest = job.manifest()
     run = runs.start(workspace, manifest)
+    extractor = _tools(job).extractor
+    workers = min(workers, getattr(extractor, "workers", workers))
+    within = _Within(progress)
+    if workers == 1:  # in this process
+        if hasattr(extractor, "use_cache"):
+            extractor.use_cache(workspace.path / "cache")
+        if hasattr(extractor, "watch"):
+            extractor.watch(within.part)
     catalog = Catalog(workspace.path)
     try:
         _note(catalog, run, command, str(job.source.root) if job.source.root else None)
-        done = runs.work(run, job, catalog, shard=shard, workers=workers, progress=progress)
+        done = runs.work(run, job, catalog, shard=shard, workers=workers, progress=within)
         totals = runs.describe(run, catalog)
     finally:
         catalog.close()
     if run.complete():
         workspace.point(manifest.dataset, annotations=run.id)
     return run, totals, done
+
+
+class _Within:
+    """A Progress that moves within a chunk too, for extractors that tell how far they are."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._last = progress, ("", 0, 0)
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        self._last = (stage, done, total)
+        self._progress(stage, done, total)
+
+    def part(self, done: int, of: int) -> None:
+        """So many of the studies given to the extractor are done."""
+        stage, before, total = self._last
+        if stage:
+            self._progress(stage, min(before + done, total), total)
 
 
 def _note(catalog: Catalog, run: Run, command: str | None, root: str | None) -> None:
@@ -152,6 +190,11 @@ def _extract(extractor: Extractor, studies: Sequence[Study]) -> Iterator[Annotat
             for result in extractor.extract(studies[position:]):
                 yield result
                 position += 1
+        except StudyError as error:
+            yield Failure(studies[position].id, "extract", error.reason)
+            position += 1
+        except KgbuildError:  # a package or a checkpoint that is no good is no study's fault
+            raise
         except Exception as error:  # one study must not stop the others; it is counted and named
             yield Failure(studies[position].id, "extract", f"{type(error).__name__} in the extractor")
             position += 1
@@ -187,9 +230,16 @@ def study_row(study: Study, result: Annotation | Failure) -> dict[str, Any]:
     """A chunk row of a study and its annotation; unknown places of imported tokens are null."""
     row = _listed(study)
     if isinstance(result, Failure):
-        return {**row, "status": "failed", "stage": result.stage, "reason": result.reason, "where": result.where}
+        return {
+            **row,
+            "status": "skipped" if result.stage == SKIP else "failed",
+            "stage": result.stage,
+            "reason": result.reason,
+            "where": result.where,
+        }
     tokens = result.tokens
     row["status"] = "annotated" if tokens else "empty"
+    row["output"], row["rejected"], row["notes"] = result.output, list(result.rejected), list(result.notes)
     row["tokens"] = [token.text for token in tokens]
     row["token_sections"] = [token.section or None for token in tokens]
     row["token_starts"] = [_place(token.char_start) for token in tokens]

@@ -19,7 +19,7 @@ from kgbuild.errors import UsageError
 from kgbuild.pipelines import graph, runs
 from kgbuild.pipelines.ask import open_store
 from kgbuild.pipelines.catalog import Catalog
-from kgbuild.pipelines.generate import CHUNK, Annotate, run_annotate
+from kgbuild.pipelines.generate import Annotate, run_annotate
 from kgbuild.pipelines.link import LinkMentions, check_linker, run_link
 from kgbuild.pipelines.runs import Progress, silent
 from kgbuild.pipelines.source import Source
@@ -72,22 +72,40 @@ def generate(
     sections: tuple[str, ...] = DEFAULT_SECTIONS,
     shard: tuple[int, int] = (0, 1),
     workers: int = 1,
-    chunk_size: int = CHUNK,
+    options: Mapping[str, str] | None = None,
+    chunk_size: int | None = None,
     progress: Progress = silent,
     command: str | None = None,
 ) -> Summary:
     """Annotate the chosen studies; goes on where an earlier call stopped.
 
+    Args:
+        source: which studies of which data set.
+        workspace: its folder; made if absent.
+        extractor: who annotates.
+        sections: of the report, in order.
+        shard: (i, n): chunks i, i+n, i+2n, …
+        workers: processes; an extractor may use fewer.
+        options: the extractor's own, as ``{"checkpoint": "runs/llm-kg_iu"}``.
+        chunk_size: studies in a chunk; by default the extractor's choice, else 512.
+        progress: told of studies done.
+        command: for the catalog.
+
     Raises:
-        UsageError, MissingError: see ``source.open_dataset``.
+        UsageError, MissingError: see ``source.open_dataset``, and the extractor.
         WorkspaceError: the folder is no workspace of this version.
     """
-    job = Annotate(source, extractor, sections, chunk_size)
+    job = Annotate(source, extractor, sections, chunk_size, _pairs(options))
     job.manifest()  # opens the data set first: a wrong root must not leave a new workspace behind
     space = Workspace.create(workspace)
     run, counts, done = run_annotate(space, job, shard=shard, workers=workers, progress=progress, command=command)
-    hints = _no_text(run, sections) if not counts.get("annotated") else ()
+    nothing = not counts.get("annotated") and not counts.get("skipped")
+    hints = (*job.hints, *(_no_text(run, sections) if nothing else ()))
     return Summary("generate", (run.id,), counts, tuple(_failures(space, run.id)), done, run.complete(), hints)
+
+
+def _pairs(options: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((options or {}).items()))
 
 
 def plan_generate(
@@ -97,10 +115,11 @@ def plan_generate(
     extractor: str = "rules",
     sections: tuple[str, ...] = DEFAULT_SECTIONS,
     shard: tuple[int, int] = (0, 1),
-    chunk_size: int = CHUNK,
+    options: Mapping[str, str] | None = None,
+    chunk_size: int | None = None,
 ) -> Plan:
     """What ``generate`` would do, without writing anything."""
-    manifest = Annotate(source, extractor, sections, chunk_size).manifest()
+    manifest = Annotate(source, extractor, sections, chunk_size, _pairs(options)).manifest()
     folder = workspace / "runs" / manifest.id
     done = runs.Run(folder, manifest).done()
     mine = [n for n in range(manifest.n_chunks) if n % shard[1] == shard[0]]
@@ -188,7 +207,8 @@ def build(
     linker: str = "lexical",
     concepts: Path | None = None,
     workers: int = 1,
-    chunk_size: int = CHUNK,
+    options: Mapping[str, str] | None = None,
+    chunk_size: int | None = None,
     progress: Progress = silent,
     command: str | None = None,
 ) -> list[Summary]:
@@ -200,6 +220,7 @@ def build(
         extractor=extractor,
         sections=sections,
         workers=workers,
+        options=options,
         chunk_size=chunk_size,
         progress=progress,
         command=command,
