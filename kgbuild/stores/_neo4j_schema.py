@@ -6,6 +6,8 @@ with them: a MERGE on ``(:Study {id})`` must not find somebody else's study.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from kgbuild.errors import StoreError
 from kgbuild.resources import data
 from kgbuild.stores._neo4j_connection import Connection
@@ -72,6 +74,19 @@ def prepare(connection: Connection) -> None:
             expected="the constraints of cypher/constraints.cypher",
             next_step="SHOW CONSTRAINTS; drop those named kgbuild_… that kgbuild did not make",
         )
+
+
+def settle(connection: Connection) -> None:
+    """After a load: have the server count what its indexes hold, and plan by it.
+
+    The indexes are made on an empty database, and the server samples them again only some seconds after rows came. A
+    question asked before that is planned for no rows, reads a whole index where it should look one key up, and keeps
+    that plan in the server's cache. Quietly left to the server where the user may not run the procedure.
+    """
+    for call in ("CALL db.prepareForReplanning(300)", "CALL db.resampleOutdatedIndexes()"):
+        with suppress(StoreError):
+            connection.run(call)
+            return
 
 
 def label_counts(connection: Connection) -> dict[str, int]:

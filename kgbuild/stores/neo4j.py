@@ -72,6 +72,7 @@ class Neo4jStore:
                     next_step="the same command with --replace writes all of it anew",
                 )
             loader.load(connection, lock, wanted, plan, progress)
+        schema.settle(connection)
         return wanted.rows()
 
     @staticmethod

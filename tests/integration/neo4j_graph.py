@@ -49,3 +49,14 @@ def from_neo4j(driver: Driver) -> Dump:
 
 def _native(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value.to_native() if hasattr(value, "to_native") else value for key, value in row.items()}
+
+
+def operators(driver: Driver, cypher: str, parameters: dict[str, Any]) -> list[str]:
+    """Names of the operators of the server's plan, the last first; the leaves say what it starts from."""
+    steps = [driver.execute_query(f"EXPLAIN {cypher}", parameters).summary.plan]
+    names: list[str] = []
+    for step in steps:  # grows while it is read
+        assert step is not None
+        names.append(step["operatorType"].partition("@")[0])
+        steps += step.get("children", [])
+    return names

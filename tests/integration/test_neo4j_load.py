@@ -24,7 +24,7 @@ from kgbuild.stores import _neo4j_load, _neo4j_meta
 from kgbuild.stores._neo4j_connection import Connection
 from kgbuild.stores.neo4j import Neo4jStore
 from kgbuild.tables import table_files
-from tests.integration.neo4j_graph import from_neo4j, from_tables
+from tests.integration.neo4j_graph import from_neo4j, from_tables, operators
 from tests.integration.neo4j_server import Neo4jServer
 
 if TYPE_CHECKING:
@@ -87,6 +87,47 @@ def test_all_of_it_arrives_and_twice_changes_nothing(
     assert from_neo4j(neo4j_driver) == whole
 
 
+ONE_REPORT = (
+    "MATCH (s:Study {id: $study})-[:mentions]->(m:Observation|Anatomy) "
+    "OPTIONAL MATCH (m)-[e:located_at|modify|suggestive_of]->(:Observation|Anatomy) RETURN m, e"
+)
+
+
+def test_a_question_asked_during_a_load_is_planned_anew_after_it(
+    neo4j_empty: Neo4jServer, neo4j_driver: Driver, built: Path
+) -> None:
+    """Else it would read a whole index for one study, for as long as the plan stays in the server's cache."""
+    study = {"study": "examples:ex001"}
+
+    def ask(what: str, done: int, total: int) -> None:
+        if what == "neo4j":  # for the server the indexes are as empty as they were made
+            operators(neo4j_driver, ONE_REPORT, study)
+
+    load(built, progress=ask)
+    assert "NodeUniqueIndexSeek" in operators(neo4j_driver, ONE_REPORT, study)
+    counts = "CALL db.stats.retrieve('GRAPH COUNTS') YIELD data UNWIND data.indexes AS i WITH i WHERE i.labels[0] = $of"
+    found = neo4j_driver.execute_query(f"{counts} RETURN DISTINCT i.totalSize, i.updatesSinceEstimation", of="Study")
+    assert [tuple(record.values()) for record in found.records] == [(48, 0)]
+
+
+def test_a_user_who_may_not_ask_for_new_plans_loads_all_the_same(
+    neo4j_empty: Neo4jServer, neo4j_driver: Driver, built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Community has no user without rights, so our own call is answered as Enterprise answers it."""
+    run, asked = Connection.run, []
+
+    def refuse(self: Connection, cypher: str, **parameters: object) -> None:
+        if "prepareForReplanning" in cypher:
+            asked.append(cypher)
+            raise StoreError("user ada may not do this")
+        run(self, cypher, **parameters)
+
+    monkeypatch.setattr(Connection, "run", refuse)
+    assert load(built).done_now == 1
+    assert len(asked) == 1
+    assert from_neo4j(neo4j_driver) == from_tables(built / "graph")
+
+
 def test_a_server_killed_in_the_middle_loses_and_doubles_nothing(
     neo4j_empty: Neo4jServer, neo4j_driver: Driver, built: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,7 +166,7 @@ stages.load(Path(sys.argv[1]), store="neo4j", replace=sys.argv[3] == "replace", 
 def killed(workspace: Path, at: float, replace: str = "") -> list[list[int]]:
     """(done, total) as they were told by a load that kills itself at that part of its rows."""
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(workspace), str(at), replace], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", KILLED, str(workspace), str(at), replace], capture_output=True, text=True, timeout=400
     )
     assert done.returncode == -9, done.stderr
     return [[int(word) for word in line.split()] for line in done.stdout.splitlines()]
