@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import json
 import math
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ from kgbuild.models.language import context_length
 from kgbuild.recipes import Recipe, as_dict
 from kgbuild.recipes.steps import warnings_for
 from kgbuild.trainers import _processes
-from kgbuild.trainers._tokens import Collate, tokenize
+from kgbuild.trainers._tokens import Collate, Wrap, as_it_is, tokenize
 from kgbuild.trainers._trainer import Fit, Measure, Watch, interruptible
 from kgbuild.trainers.base import Progress, ScoreTexts, Trained, TrainingData
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from kgbuild.models.medclip import ImageEncoder
+    from kgbuild.trainers._images import Embeddings
 
 BEGUN = "training.json"
 _FREE = ("save_steps", "log_steps", "report_to", "evaluate_steps", "evaluate_studies", "patience")
@@ -61,8 +61,8 @@ class Job:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
     prompt: str
-    wrap: Callable[[str, bool], str] = lambda prompt, image: prompt
-    embeds: Any = None
+    wrap: Wrap = as_it_is
+    embeds: Embeddings | None = None
     image_encoder: ImageEncoder | None = None
     said: list[str] = field(default_factory=list)
 
@@ -131,12 +131,13 @@ def fit(job: Job, *, resume: Path | None, score: ScoreTexts | None, progress: Pr
     """
     recipe, part = job.recipe, job.recipe.training
     limit = min(recipe.data.max_length, context_length(job.model) or recipe.data.max_length)
-    train = tokenize(job.data.folder / "train.parquet", job.tokenizer, recipe.data, limit, wrap=job.wrap)
+    read = partial(tokenize, tokenizer=job.tokenizer, part=recipe.data, limit=limit, wrap=job.wrap, embeds=job.embeds)
+    train = read(job.data.folder / "train.parquet")
     held = job.data.folder / "validate.parquet"
-    validate = tokenize(held, job.tokenizer, recipe.data, limit, wrap=job.wrap) if held.is_file() else None
+    validate = read(held) if held.is_file() else None
     if not len(train.rows):
         raise KgbuildError(f"no training pair is within {limit:,} tokens", expected="a larger data.max_length")
-    n_validate = len(validate.rows) if validate else 0
+    n_validate = len(validate.rows) if validate is not None else 0
     said = [*job.said]
     said += warnings_for(
         recipe,
@@ -148,13 +149,15 @@ def fit(job: Job, *, resume: Path | None, score: ScoreTexts | None, progress: Pr
     for name, tokens in (("train", train), ("validate", validate)):
         if tokens is not None and tokens.dropped:
             said.append(f"{tokens.dropped:,} pairs of {name} are longer than {limit:,} tokens and were left out")
+        if tokens is not None and tokens.unreadable:
+            said.append(f"{tokens.unreadable:,} pairs of {name} were left out: their image cannot be read")
     model = _adapted(job)
     watch = Watch(job.out, progress, part.patience, lambda folder: _keep(trainer, folder))
     trainer = Fit(
         model=model,
         args=_settings(job, n_validate > 0),
         train_dataset=train.rows,
-        eval_dataset=validate.rows if n_validate else None,
+        eval_dataset=validate.rows if validate is not None and n_validate else None,
         processing_class=job.tokenizer,
         data_collator=Collate(job.tokenizer.pad_token_id, job.embeds),
         callbacks=[watch],
@@ -164,8 +167,7 @@ def fit(job: Job, *, resume: Path | None, score: ScoreTexts | None, progress: Pr
     trainer.remove_callback(PrinterCallback)
     if _processes.rank() == 0:
         begin(job.out)
-    with interruptible(watch), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with interruptible(watch):
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if watch.interrupted:
         raise KeyboardInterrupt
@@ -189,7 +191,7 @@ def _settings(job: Job, evaluates: bool) -> SFTConfig:
         lr_scheduler_type=part.schedule,
         weight_decay=part.weight_decay,
         bf16=part.precision == "bf16",
-        gradient_checkpointing=part.gradient_checkpointing,
+        activation_checkpointing=part.gradient_checkpointing,
         packing=False,
         max_length=None,  # nothing is cut: too long pairs were counted already
         dataset_kwargs={"skip_prepare_dataset": True},
@@ -207,7 +209,7 @@ def _settings(job: Job, evaluates: bool) -> SFTConfig:
         report_to=part.report_to,
         disable_tqdm=True,
         use_cpu=not on_gpu,
-        ddp_find_unused_parameters=job.embeds is not None and job.recipe.data.no_image == "text-only",
+        ddp_find_unused_parameters=False,
         dataloader_pin_memory=on_gpu,
     )
 
@@ -225,6 +227,7 @@ def _adapted(job: Job) -> Any:
         lora_dropout=lora.dropout,
         target_modules=list(lora.targets),
         task_type="CAUSAL_LM",
+        modules_to_save=["projector"] if job.embeds is not None else None,
     )
     torch.manual_seed(job.recipe.training.seed)
     return get_peft_model(job.model, config).train()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerFast
 
+    from kgbuild.trainers._images import Embeddings
+
+Wrap = Callable[[str, bool], str]
+"""(prompt, has an image) → the prompt as the model sees it."""
 SCHEMA = pa.schema(
     [
         ("study_id", pa.string()),
@@ -39,6 +43,11 @@ IGNORED = -100
 _ROWS = 1024
 
 
+def as_it_is(prompt: str, image: bool) -> str:
+    """A Wrap for models that see no image."""
+    return prompt
+
+
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """One split's pairs.
@@ -47,12 +56,14 @@ class Tokens:
         rows: a data set of ``SCHEMA``.
         lengths: tokens of each row.
         dropped: pairs left out because they were too long.
+        unreadable: pairs left out because their image cannot be read.
         longest_completion: in tokens, without the one that ends it.
     """
 
     rows: Dataset
     lengths: list[int]
     dropped: int
+    unreadable: int
     longest_completion: int
 
 
@@ -69,7 +80,8 @@ def tokenize(
     part: DataPart,
     limit: int,
     *,
-    wrap: Callable[[str, bool], str] = lambda prompt, image: prompt,
+    wrap: Wrap = as_it_is,
+    embeds: Embeddings | None = None,
 ) -> Tokens:
     """Read pairs as tokens, made once and kept beside the pairs.
 
@@ -79,6 +91,7 @@ def tokenize(
         part: ``too_long`` says what to do with those longer than ``limit``.
         limit: tokens of prompt and completion together.
         wrap: (prompt, has an image) → the prompt as the model sees it.
+        embeds: image embeddings; a pair whose image cannot be read is treated as the recipe says of those without.
 
     Raises:
         KgbuildError: some pairs are too long and the recipe refuses that.
@@ -86,12 +99,12 @@ def tokenize(
     from datasets import Dataset
 
     spelling = tokenizer.backend_tokenizer.to_str() + wrap("{report}", True)
-    parts = [files.sha256(pairs), spelling, tokenizer.eos_token_id, limit]
+    parts = [files.sha256(pairs), spelling, tokenizer.eos_token_id, limit, part.no_image, embeds and embeds.name]
     name = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
     made = pairs.with_name(f"{pairs.stem}-{name}.arrow")
     with _processes.first(made):
         if not made.is_file():
-            _write(pairs, made, tokenizer, limit, wrap)
+            _write(pairs, made, _Writer(tokenizer, limit, wrap, embeds, part.no_image == "skip"))
     rows = Dataset.from_file(str(made))
     facts = json.loads(made.with_suffix(".json").read_text(encoding="utf-8"))
     dropped = int(facts["dropped"])
@@ -103,7 +116,7 @@ def tokenize(
             expected=f"data.max_length of at least {facts['longest']:,}, as far as the model's context reaches",
             next_step="--set data.max_length=N, or --set data.too_long=drop to train without them",
         )
-    return Tokens(rows, _lengths(rows), dropped, int(facts["longest completion"]))
+    return Tokens(rows, _lengths(rows), dropped, int(facts["unreadable"]), int(facts["longest completion"]))
 
 
 def _lengths(rows: Dataset) -> list[int]:
@@ -113,48 +126,57 @@ def _lengths(rows: Dataset) -> list[int]:
     return counted
 
 
-def _write(
-    pairs: Path, made: Path, tokenizer: PreTrainedTokenizerFast, limit: int, wrap: Callable[[str, bool], str]
-) -> None:
-    facts: dict[str, Any] = {"dropped": 0, "longest": 0, "first": "", "longest completion": 0}
+@dataclass
+class _Writer:
+    """One pair into tokens, counting what is left out."""
+
+    tokenizer: PreTrainedTokenizerFast
+    limit: int
+    wrap: Wrap
+    embeds: Embeddings | None
+    skips: bool
+    facts: dict[str, Any] = field(
+        default_factory=lambda: {"dropped": 0, "unreadable": 0, "longest": 0, "first": "", "longest completion": 0}
+    )
+
+    def row(self, row: dict[str, Any]) -> dict[str, Any] | None:
+        """Null for a pair that is left out."""
+        image = row["image_id"] if self.embeds is not None else None
+        if self.embeds is not None and image is not None and not self.embeds.usable(image):
+            image = None
+            if self.skips:
+                self.facts["unreadable"] += 1
+                return None
+        begin, rest = encode(self.tokenizer, self.wrap(row["prompt"], image is not None), row["completion"])
+        size = len(begin) + len(rest)
+        if size > self.limit:
+            self.facts["first"] = self.facts["first"] or row["study_id"]
+            self.facts["dropped"] += 1
+            self.facts["longest"] = max(self.facts["longest"], size)
+            return None
+        self.facts["longest completion"] = max(self.facts["longest completion"], len(rest) - 1)
+        own = {"study_id": row["study_id"], "image_id": image}
+        return {**own, "input_ids": [*begin, *rest], "n_prompt": len(begin)}
+
+
+def _write(pairs: Path, made: Path, writer: _Writer) -> None:
     with files.atomic(made) as part:
-        with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_stream(sink, SCHEMA) as writer:
+        with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_stream(sink, SCHEMA) as stream:
             for batch in pq.ParquetFile(pairs).iter_batches(_ROWS):
-                rows = [_row(row, tokenizer, limit, wrap, facts) for row in batch.to_pylist()]
-                writer.write_table(pa.Table.from_pylist([row for row in rows if row], schema=SCHEMA))
-        files.write_text(made.with_suffix(".json"), json.dumps(facts))  # there before the tokens are
-
-
-def _row(
-    row: dict[str, Any],
-    tokenizer: PreTrainedTokenizerFast,
-    limit: int,
-    wrap: Callable[[str, bool], str],
-    facts: dict[str, Any],
-) -> dict[str, Any] | None:
-    """Null for a pair that is too long, which is counted."""
-    begin, rest = encode(tokenizer, wrap(row["prompt"], row["image_id"] is not None), row["completion"])
-    size = len(begin) + len(rest)
-    if size > limit:
-        facts["first"] = facts["first"] or row["study_id"]
-        facts["dropped"] += 1
-        facts["longest"] = max(facts["longest"], size)
-        return None
-    facts["longest completion"] = max(facts["longest completion"], len(rest) - 1)
-    own = {"study_id": row["study_id"], "image_id": row["image_id"]}
-    return {**own, "input_ids": [*begin, *rest], "n_prompt": len(begin)}
+                rows = (writer.row(row) for row in batch.to_pylist())
+                stream.write_table(pa.Table.from_pylist([row for row in rows if row], schema=SCHEMA))
+        files.write_text(made.with_suffix(".json"), json.dumps(writer.facts))  # there before the tokens are
 
 
 @dataclass(frozen=True, slots=True)
 class Collate:
     """Rows into a batch, padded on the right; the loss counts completions only.
 
-    ``embeds`` maps an image id to its embedding, shape (width,); where it is given the batch has ``image_embeds``,
-    shape (images, width), one for every row that has an image, in order.
+    Where ``embeds`` are given the batch has ``image_embeds``, shape (rows, width), NaN in rows without an image.
     """
 
     pad: int
-    embeds: Any = None
+    embeds: Embeddings | None = None
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Tensors of shape (rows, longest)."""
@@ -169,6 +191,5 @@ class Collate:
             mask[place, : len(tokens)] = 1
         batch = {"input_ids": ids, "attention_mask": mask, "labels": labels}
         if self.embeds is not None:
-            found = [self.embeds[row["image_id"]] for row in rows if row["image_id"] is not None]
-            batch["image_embeds"] = torch.stack(found) if found else torch.zeros(0, self.embeds.width)
+            batch["image_embeds"] = torch.stack([self.embeds[row["image_id"]] for row in rows])
         return batch

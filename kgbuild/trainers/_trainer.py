@@ -1,5 +1,6 @@
 """TRL's SFTTrainer with what a training of hours needs: stops at a loss that is no number, knows its own best weights,
-says how far it is, stops cleanly on Ctrl-C, and orders its rows by length."""
+says how far it is, stops cleanly on Ctrl-C, and orders its rows by length.
+"""
 
 from __future__ import annotations
 

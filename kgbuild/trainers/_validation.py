@@ -15,6 +15,8 @@ from kgbuild.trainers.base import Progress, ScoreTexts, TrainingData
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+    from kgbuild.trainers._images import Embeddings
+
 
 class Validation:
     """Called at every evaluation; each process writes its share of the studies."""
@@ -26,7 +28,7 @@ class Validation:
         model: Any,
         tokenizer: PreTrainedTokenizerFast,
         score: ScoreTexts,
-        embeds: Any,
+        embeds: Embeddings | None,
         progress: Progress,
     ) -> None:
         self.recipe, self.model, self.tokenizer = recipe, model, tokenizer
@@ -41,9 +43,7 @@ class Validation:
         mine = self.rows[rank::world]
         images = None
         if self.embeds is not None:
-            none = torch.full((self.embeds.width,), torch.nan)
-            found = [self.embeds[row["image_id"]] if row["image_id"] else none for row in mine]
-            images = torch.stack(found) if found else None
+            images = torch.stack([self.embeds[row["image_id"]] for row in mine]) if mine else None
         side = self.tokenizer.padding_side
         written = generate(
             self.model,

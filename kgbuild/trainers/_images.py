@@ -1,0 +1,94 @@
+"""Image embeddings of the training pairs: computed once for an image encoder, kept beside the pairs, memory-mapped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+
+from kgbuild import files
+from kgbuild.errors import StudyError
+from kgbuild.models.embedding_cache import embed_images
+from kgbuild.trainers import _processes
+from kgbuild.trainers.base import Progress, TrainingData
+
+if TYPE_CHECKING:
+    from kgbuild.models.medclip import ImageEncoder
+
+_BLOCK = 256
+_SPLITS = ("train", "validate")
+
+
+class Embeddings:
+    """Image id → embedding, shape (width,), float32. An id of null, or of an image that cannot be read, gives NaN."""
+
+    def __init__(self, values: Path, index: dict[str, int], unreadable: dict[str, str], width: int) -> None:
+        self.index, self.unreadable, self.width = index, unreadable, width
+        shape = (len(index), width)
+        self._values = np.memmap(values, np.float32, "r", shape=shape) if index else np.zeros(shape, np.float32)
+        self.name = values.name
+
+    def __getitem__(self, image_id: str | None) -> torch.Tensor:
+        if not self.usable(image_id):
+            return torch.full((self.width,), torch.nan)
+        return torch.from_numpy(np.array(self._values[self.index[str(image_id)]]))
+
+    def usable(self, image_id: str | None) -> bool:
+        """Whether there is an embedding."""
+        return image_id is not None and image_id in self.index and image_id not in self.unreadable
+
+
+def embed(data: TrainingData, encoder: ImageEncoder, width: int, progress: Progress) -> Embeddings:
+    """Embed the images of training and validation pairs, or find that it was done.
+
+    Args:
+        data: the pairs; embeddings lie in its folder, in a cache shared by all pairs beside it.
+        encoder: with its preprocessing; its hash names the file.
+        width: of an embedding.
+        progress: told of images.
+    """
+    values = data.folder / f"embeddings-{encoder.hash[:16]}.f32"
+    index = values.with_suffix(".json")
+    with _processes.first(index):
+        if not index.is_file():
+            _make(data, encoder, width, values, progress)
+    facts = json.loads(index.read_text(encoding="utf-8"))
+    return Embeddings(values, {name: row for row, name in enumerate(facts["ids"])}, facts["unreadable"], width)
+
+
+def _make(data: TrainingData, encoder: ImageEncoder, width: int, values: Path, progress: Progress) -> None:
+    wanted = dict(_images(data))
+    names = list(wanted)
+    unreadable: dict[str, str] = {}
+    encoder.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    with files.atomic(values) as part, part.open("wb") as sink:
+        for start in range(0, len(names), _BLOCK):
+            block = names[start : start + _BLOCK]
+            found = embed_images(encoder, [(name, wanted[name]) for name in block], data.folder.parent / "images")
+            rows = np.full((len(block), width), np.nan, np.float32)
+            for place, name in enumerate(block):
+                one = found[name]
+                if isinstance(one, StudyError):
+                    unreadable[name] = one.reason
+                else:
+                    rows[place] = one.numpy()
+            sink.write(rows.tobytes())
+            progress("images", min(start + _BLOCK, len(names)), len(names))
+    files.write_text(values.with_suffix(".json"), json.dumps({"ids": names, "unreadable": unreadable}))
+    encoder.to("cpu")
+
+
+def _images(data: TrainingData) -> Iterator[tuple[str, Path]]:
+    for split in _SPLITS:
+        path = data.folder / f"{split}.parquet"
+        if not path.is_file():
+            continue
+        for batch in pq.ParquetFile(path).iter_batches(4096, columns=["image_id", "image_path"]):
+            for row in batch.to_pylist():
+                if row["image_id"] is not None and row["image_path"] is not None:
+                    yield row["image_id"], Path(row["image_path"])
