@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kgbuild import console
 from kgbuild.cli import options as o
 from kgbuild.errors import UsageError
+
+if TYPE_CHECKING:
+    from kgbuild.domain import Failure
 
 
 def triplets(
@@ -56,13 +59,71 @@ def triplets(
             console.plain("")
             console.facts(study)
     if not quiet:
-        console.say(f"\nreference {reference}: {scores['n_studies']:,} studies; 95 % bootstrap intervals over studies")
-        if scores["missing"]:
-            console.say(f"{scores['missing']:,} studies have no prediction and count as empty")
-        if scores["extra"]:
-            console.say(f"{scores['extra']:,} predicted studies are not in the reference and were left out")
-        console.failures(failures)
+        console.say()
+        _summary(reference, scores, failures)
     return 4 if failures else 0
 
 
-COMMANDS = (("triplets", triplets),)
+def text(
+    reference: Annotated[str, typer.Option("--reference", help="File or run taken to be right.", metavar="A")],
+    predicted: Annotated[str, typer.Option("--predicted", help="File or run to score.", metavar="B")],
+    baseline: Annotated[
+        str | None, typer.Option("--baseline", help="Another prediction to compare.", metavar="C")
+    ] = None,
+    certainty: Annotated[
+        str, typer.Option("--certainty", help="String form of annotations: none (the paper's) or full.")
+    ] = "none",
+    form: Annotated[
+        str, typer.Option("--as", help="Of a run: outputs (a model's own words, where kept) or graph.")
+    ] = "outputs",
+    beta: Annotated[float, typer.Option("--beta", help="Weight of recall in ROUGE-L.", metavar="X")] = 1.2,
+    labeler: Annotated[
+        int | None, typer.Option("--labeler", help="Annotator of a RadGraph test file.", metavar="N")
+    ] = None,
+    workspace: o.Workspace = o.WORKSPACE,
+    fmt: o.Fmt = o.Format.table,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> int:
+    """Score triplet texts: BLEU, ROUGE-L and order-free F1.
+
+    Example: kgbuild evaluate text --reference test50.json --predicted vlm-kg.json
+    """
+    from kgbuild.metrics.rows import rows
+    from kgbuild.pipelines.evaluate_text import evaluate_text
+
+    if certainty not in ("none", "full"):
+        raise UsageError(f"--certainty {certainty!r} is unknown", expected="none or full")
+    if form not in ("outputs", "graph"):
+        raise UsageError(f"--as {form!r} is unknown", expected="outputs or graph")
+    scores, failures = evaluate_text(
+        reference,
+        predicted,
+        baseline=baseline,
+        workspace=workspace,
+        certainty="none" if certainty == "none" else "full",
+        form="graph" if form == "graph" else "outputs",
+        beta=beta,
+        labeler=labeler,
+    )
+    if fmt is o.Format.json:
+        console.document({**scores, "unreadable": len(failures)})
+    else:
+        console.rows(("metric", "value", "low", "high", "n"), list(rows(scores)), fmt.value)
+    if not quiet:
+        dropped = ", the paper's form, which drops certainty and lone entities" if certainty == "none" else ""
+        console.say(f"\nannotations as text with certainty {certainty}{dropped}; ROUGE-L with beta {beta:g}")
+        _summary(reference, scores, failures)
+    return 4 if failures else 0
+
+
+def _summary(reference: str, scores: dict[str, Any], failures: list[Failure]) -> None:
+    console.say(f"reference {reference}: {scores['n_studies']:,} studies; 95 % bootstrap intervals over studies")
+    if scores["missing"]:
+        console.say(f"{scores['missing']:,} studies have no prediction and count as empty")
+    if scores["extra"]:
+        console.say(f"{scores['extra']:,} predicted studies are not in the reference and were left out")
+    console.failures(failures)
+
+
+COMMANDS = (("triplets", triplets), ("text", text))

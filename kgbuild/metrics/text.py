@@ -62,7 +62,7 @@ def score_text(
 
 
 def text_measures(predicted: Sequence[str], reference: Sequence[str], *, beta: float = BETA) -> dict[str, float]:
-    """Values alone, for the validation of a training: ``bleu1``, …, ``rouge_l``, ``triplet_f1``, ``entity_f1``, …
+    """Values alone, for lists of texts in memory: ``bleu1`` to ``bleu4``, ``rouge_l``, ``triplet_f1``, and so on.
 
     What is undefined (0/0: nothing to find and nothing found) is left out, except ``triplet_f1``, which is then 1.
     """

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from kgbuild.cli import app
 
 COMMANDS = ["demo", "build", "generate", "link", "load", "query", "export", "explain", "status", "doctor"]
-GROUPS = {"datasets": ["list", "check", "sections", "make"], "import": ["radgraph"], "evaluate": ["triplets"]}
+GROUPS = {"datasets": ["list", "check", "sections", "make"], "import": ["radgraph"], "evaluate": ["triplets", "text"]}
 Kg = Callable[..., "Result"]
 
 
