@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from kgbuild import console
 from kgbuild.cli import options as o
 from kgbuild.cli import stores as s
+from kgbuild.cli.annotating import Work, takes_work
 
-Extractor = Annotated[str, typer.Option("--extractor", help="Who annotates.", metavar="NAME")]
 Linker = Annotated[str, typer.Option("--linker", help="Who links to concepts.", metavar="NAME")]
 Concepts = Annotated[Path | None, typer.Option("--concepts", help="Another concept base.", metavar="DIR")]
-SECTIONS = "findings,impression"
 
 
+@takes_work
 def generate(
-    dataset: o.Dataset,
-    root: o.Root = None,
-    images: o.Images = None,
+    work: Work,
     workspace: o.Workspace = o.WORKSPACE,
-    split: o.Split = None,
-    studies: o.Studies = None,
-    limit: o.Limit = None,
-    sections: o.Sections = SECTIONS,
-    form: o.Form = None,
-    section_parser: o.SectionParser = None,
-    mapping: o.Mapping = None,
-    maps: o.Map = None,
-    extractor: Extractor = "rules",
     shard: Annotated[str, typer.Option("--shard", help="Only chunks i, i+n, … of the run.", metavar="i/n")] = "0/1",
-    workers: o.Workers = None,
     fmt: o.Fmt = o.Format.table,
     dry_run: o.DryRun = False,
     quiet: o.Quiet = False,
@@ -44,26 +32,22 @@ def generate(
     Example: kgbuild generate --dataset iu-xray --root /data/iu_xray -w kg
     """
     from kgbuild.pipelines import stages
-    from kgbuild.pipelines.generate import parse_sections
     from kgbuild.pipelines.runs import parse_shard
 
-    more = {"mapping": o.text_of(mapping), "map": o.lines(maps), "section_parser": section_parser}
-    where = o.source(dataset, root, images, workspace, split, studies, limit, form=form, **more)
-    part, names = parse_shard(shard), parse_sections(sections)
+    part = parse_shard(shard)
+    how: dict[str, Any] = {"extractor": work.extractor, "sections": work.sections, "options": work.options}
     if dry_run:
-        plan = stages.plan_generate(where, workspace, extractor=extractor, sections=names, shard=part)
-        console.facts(plan.lines, fmt.value)
+        console.facts(stages.plan_generate(work.source, workspace, shard=part, **how).lines, fmt.value)
         return 0
     with console.progress(quiet) as progress:
         summary = stages.generate(
-            where,
+            work.source,
             workspace,
-            extractor=extractor,
-            sections=names,
             shard=part,
-            workers=workers or stages.default_workers(),
+            workers=work.workers,
             progress=progress,
             command=o.command_line(),
+            **how,
         )
     return console.report([summary], workspace, quiet, "link" if summary.complete else None, fmt.value)
 
@@ -136,23 +120,12 @@ def load(
     return console.report([summary], workspace, quiet, None)
 
 
+@takes_work
 def build(
-    dataset: o.Dataset,
-    root: o.Root = None,
-    images: o.Images = None,
+    work: Work,
     workspace: o.Workspace = o.WORKSPACE,
-    split: o.Split = None,
-    studies: o.Studies = None,
-    limit: o.Limit = None,
-    sections: o.Sections = SECTIONS,
-    form: o.Form = None,
-    section_parser: o.SectionParser = None,
-    mapping: o.Mapping = None,
-    maps: o.Map = None,
-    extractor: Extractor = "rules",
     linker: Linker = "lexical",
     concepts: Concepts = None,
-    workers: o.Workers = None,
     fmt: o.Fmt = o.Format.table,
     dry_run: o.DryRun = False,
     quiet: o.Quiet = False,
@@ -164,25 +137,21 @@ def build(
     Example: kgbuild build --dataset iu-xray --root /data/iu_xray -w kg
     """
     from kgbuild.pipelines import stages
-    from kgbuild.pipelines.generate import parse_sections
 
-    more = {"mapping": o.text_of(mapping), "map": o.lines(maps), "section_parser": section_parser}
-    where = o.source(dataset, root, images, workspace, split, studies, limit, form=form, **more)
-    names = parse_sections(sections)
+    how: dict[str, Any] = {"extractor": work.extractor, "sections": work.sections, "options": work.options}
     if dry_run:
-        console.facts(stages.plan_generate(where, workspace, extractor=extractor, sections=names).lines, fmt.value)
+        console.facts(stages.plan_generate(work.source, workspace, **how).lines, fmt.value)
         return 0
     with console.progress(quiet) as progress:
         summaries = stages.build(
-            where,
+            work.source,
             workspace,
-            extractor=extractor,
-            sections=names,
             linker=linker,
             concepts=concepts,
-            workers=workers or stages.default_workers(),
+            workers=work.workers,
             progress=progress,
             command=o.command_line(),
+            **how,
         )
     return console.report(summaries, workspace, quiet, None, fmt.value)
 
