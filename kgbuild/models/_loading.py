@@ -74,8 +74,14 @@ def load_model(
     return model
 
 
-def fit(module: torch.nn.Module, weights: Mapping[str, torch.Tensor], where: str) -> None:
+def fit(module: torch.nn.Module, weights: Mapping[str, torch.Tensor], where: str, prefix: str = "") -> None:
     """Load a state dict whose keys and shapes must be exactly the module's.
+
+    Args:
+        module: what to load into.
+        weights: keys as the module's own, without ``prefix``.
+        where: for the error message.
+        prefix: what the file has before each key, for the error message.
 
     Raises:
         KgbuildError: they are not; lists what is missing, extra, or of another shape.
@@ -83,9 +89,9 @@ def fit(module: torch.nn.Module, weights: Mapping[str, torch.Tensor], where: str
     own = module.state_dict()
     refuse_unfit(
         where,
-        missing=own.keys() - weights.keys(),
-        extra=weights.keys() - own.keys(),
-        reshaped=[key for key in own.keys() & weights.keys() if own[key].shape != weights[key].shape],
+        missing=[prefix + key for key in own.keys() - weights.keys()],
+        extra=[prefix + key for key in weights.keys() - own.keys()],
+        reshaped=[prefix + key for key in own.keys() & weights.keys() if own[key].shape != weights[key].shape],
     )
     module.load_state_dict(dict(weights))
 

@@ -184,7 +184,7 @@ def load_image_encoder(path: Path, variant: Variant | None = None) -> ImageEncod
 
 def _fit_encoder(encoder: ImageEncoder, weights: Mapping[str, Tensor], where: str) -> None:
     if encoder.variant == "resnet":
-        fit(encoder, weights, where)
+        fit(encoder, weights, where, PREFIX)
         return
     from transformers import SwinModel
 

@@ -10,7 +10,7 @@ Source: Wang et al., MedCLIP (2022), §3.3; constants from its code.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -187,7 +187,7 @@ def load_medclip(path: Path, tokenizer: PreTrainedTokenizerFast | None = None) -
         FileMissing: nothing there, or no tokenizer.
         KgbuildError: as ``load_image_encoder``, and for the text side's keys.
     """
-    from transformers import AutoConfig, BertConfig, BertModel
+    from transformers import AutoConfig, BertModel
 
     from kgbuild.errors import FileMissing
     from kgbuild.models.language import load_words
@@ -201,8 +201,7 @@ def load_medclip(path: Path, tokenizer: PreTrainedTokenizerFast | None = None) -
     elif tokenizer is None:
         raise FileMissing("MedCLIP's checkpoint holds no tokenizer", where=str(path), expected="Bio_ClinicalBERT's")
     else:
-        words = weights.get("text_model.model.embeddings.word_embeddings.weight")
-        config = BertConfig(vocab_size=len(tokenizer) if words is None else words.shape[0])
+        config = _bert_config(weights)
     mine = {
         key.removeprefix("text_model."): value
         for key, value in weights.items()
@@ -210,10 +209,27 @@ def load_medclip(path: Path, tokenizer: PreTrainedTokenizerFast | None = None) -
     }
     pooler = any(key.startswith("model.pooler.") for key in mine)
     text = TextEncoder(BertModel(config, add_pooling_layer=pooler), tokenizer, count_pads=not ours.is_dir())
-    fit(text, mine, str(path))
+    fit(text, mine, str(path), "text_model.")
     model = MedCLIP(vision, text)
     fit(_Scale(model), {key: weights[key] for key in ("logit_scale",) if key in weights}, str(path))
     return model.eval()
+
+
+def _bert_config(weights: Mapping[str, Tensor]) -> Any:
+    """The sizes of the BERT that the weights are of; BERT-base's where they do not say. A head is 64 wide."""
+    from transformers import BertConfig
+
+    stem = "text_model.model."
+    config = BertConfig()
+    words = weights.get(f"{stem}embeddings.word_embeddings.weight")
+    places = weights.get(f"{stem}embeddings.position_embeddings.weight")
+    inner = weights.get(f"{stem}encoder.layer.0.intermediate.dense.weight")
+    if words is not None and places is not None and inner is not None:
+        layers = {key.split(".")[4] for key in weights if key.startswith(f"{stem}encoder.layer.")}
+        config.vocab_size, config.hidden_size = words.shape
+        config.max_position_embeddings, config.intermediate_size = places.shape[0], inner.shape[0]
+        config.num_hidden_layers, config.num_attention_heads = len(layers), words.shape[1] // 64
+    return config
 
 
 class _Scale(nn.Module):

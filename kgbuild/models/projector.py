@@ -142,4 +142,4 @@ def load_clipcap(
     from kgbuild.models._loading import fit
 
     mine = {key.removeprefix(_CLIPCAP): value for key, value in weights.items() if key.startswith(_CLIPCAP)}
-    fit(projector, mine, where)
+    fit(projector, mine, where, _CLIPCAP)
