@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kgbuild.cli import ask, datasets, imports, produce, score, train
+from kgbuild.cli import ask, datasets, imports, produce, reproduce, score, train
 from kgbuild.cli.options import Command, guarded, interrupted
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ _COMMANDS: tuple[tuple[str, Command], ...] = (
     ("demo", produce.demo),
     ("build", produce.build),
     ("train", train.train),
+    ("reproduce", reproduce.reproduce),
     ("generate", produce.generate),
     ("link", produce.link),
     ("load", produce.load),

@@ -80,6 +80,7 @@ def text(
     labeler: Annotated[
         int | None, typer.Option("--labeler", help="Annotator of a RadGraph test file.", metavar="N")
     ] = None,
+    studies: o.Studies = None,
     workspace: o.Workspace = o.WORKSPACE,
     fmt: o.Fmt = o.Format.table,
     quiet: o.Quiet = False,
@@ -91,6 +92,7 @@ def text(
     """
     from kgbuild.metrics.rows import rows
     from kgbuild.pipelines.evaluate_text import evaluate_text
+    from kgbuild.pipelines.source import read_ids
 
     if certainty not in ("none", "full"):
         raise UsageError(f"--certainty {certainty!r} is unknown", expected="none or full")
@@ -105,6 +107,7 @@ def text(
         form="graph" if form == "graph" else "outputs",
         beta=beta,
         labeler=labeler,
+        studies=None if studies is None else read_ids(studies),
     )
     if fmt is o.Format.json:
         console.document({**scores, "unreadable": len(failures)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ def evaluate_text(
     form: Form = "outputs",
     beta: float = BETA,
     labeler: int | None = None,
+    studies: Sequence[str] | None = None,
 ) -> tuple[dict[str, Any], list[Failure]]:
     """BLEU-1 to 4, ROUGE-L and the order-free measures beside them, each with its interval.
 
@@ -36,6 +38,7 @@ def evaluate_text(
             the annotation's own string form.
         beta: how much recall counts in ROUGE-L.
         labeler: which annotator of a RadGraph test file is the reference.
+        studies: score only these of the reference's studies.
 
     Returns:
         The scores (keys documented in ``metrics.text``), and entries that could not be read on any side.
@@ -57,6 +60,8 @@ def evaluate_text(
             sizes.append(n)
             failures += bad
         _align(sides, given, sizes, keyed, failures)
+        if studies is not None:
+            sides.keep(studies, reference)
         scores = score_text(sides.rows(), sides.count(0), baseline=baseline is not None, beta=beta)
         extra = [sides.count(side, outside=0) for side in range(1, len(given))]
     scores["settings"] |= {"certainty": certainty, "as": form}

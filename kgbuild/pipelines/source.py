@@ -137,7 +137,7 @@ def resolve(
         raise UsageError(f"--limit {limit} leaves no study", expected="1 or more")
     root, images, workspace = (Path(p) if p is not None else None for p in (root, images, workspace))
     roots = find_roots(name, root, images, workspace)
-    ids = _read_ids(studies) if studies is not None else None
+    ids = read_ids(studies) if studies is not None else None
     pairs = tuple(sorted((key, _content(key, value)) for key, value in (options or {}).items()))
     return Source(name, roots.root, roots.images, split, ids, limit, pairs)
 
@@ -149,7 +149,12 @@ def _content(option: str, value: str) -> str:
     return Path(value).read_text(encoding="utf-8-sig", errors="surrogateescape")
 
 
-def _read_ids(path: Path) -> tuple[str, ...]:
+def read_ids(path: Path) -> tuple[str, ...]:
+    """Study ids of a ``--studies`` file: one a line, ``#`` begins a comment line.
+
+    Raises:
+        FileMissing: it is absent.
+    """
     if not path.is_file():
         raise FileMissing(f"{path} is absent", where="--studies", expected="a text file with one study id a line")
     lines = (line.strip() for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines())

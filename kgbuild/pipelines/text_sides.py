@@ -11,7 +11,7 @@ import io
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -189,6 +189,20 @@ class Sides:
                 (side,),
             )
             cursor.execute("DROP TABLE keys")
+
+    def keep(self, studies: Sequence[str], name: str) -> None:
+        """Leave only these studies in side 0, and of the other studies none anywhere.
+
+        Raises:
+            UsageError: side 0 has none of them.
+        """
+        self._base.execute("CREATE TEMP TABLE chosen (key BLOB PRIMARY KEY)")
+        self._base.executemany("INSERT OR IGNORE INTO chosen VALUES (?)", ((_key(study),) for study in studies))
+        self._base.execute("DELETE FROM entries WHERE key NOT IN (SELECT key FROM chosen)")
+        if not self.count(0):
+            raise UsageError(
+                f"none of the {len(studies)} ids of --studies is in {name}", expected="study ids, as s50414267"
+            )
 
     def count(self, side: int, *, outside: int | None = None) -> int:
         """Readable entries of a side; with ``outside``, those whose keys another side lacks."""
