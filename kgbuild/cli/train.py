@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -129,6 +130,11 @@ def _train(
 ) -> int:
     if run is not None and radgraph:
         raise UsageError("--run and --radgraph exclude each other", expected="one source of training pairs")
+    if radgraph and chosen.trainer != "llm-kg":
+        raise UsageError(
+            f"--radgraph files name no images, which {chosen.trainer} trains on",
+            next_step="kgbuild import radgraph FILE --dataset NAME --root DIR, then train without --radgraph",
+        )
     # text alone needs no data set beside its annotations; images are looked up where the data set lies
     reads_images = chosen.trainer != "llm-kg" or any((dataset, root, images))
     name = dataset or chosen.data.dataset
@@ -136,25 +142,21 @@ def _train(
     if dry_run:
         console.facts(_plan(chosen, out, workspace, run, radgraph, source, resume), fmt.value)
         return 0
-    from kgbuild.pipelines.train import train as run_training
+    from kgbuild.pipelines import train as pipeline
+    from kgbuild.recipes import require_packages
 
+    require_packages(chosen)
     quiet = quiet or os.environ.get("RANK", "0") != "0"  # under torchrun one process speaks for all
+    data: dict[str, Any] = {"run": run, "radgraph": radgraph, "source": source, "paper_split": paper_split}
     with console.progress(quiet) as progress:
-        trained = run_training(
-            chosen,
-            workspace,
-            run=run,
-            radgraph=radgraph,
-            source=source,
-            out=out,
-            resume=resume,
-            paper_split=paper_split,
-            progress=progress,
-        )
+        said: list[str] = []
+        if not quiet and chosen.trainer != "medclip":
+            said = _before(chosen, pipeline.prepared(chosen, workspace, progress=progress, **data).counts)
+        trained = pipeline.train(chosen, workspace, out=out, resume=resume, progress=progress, **data)
     if quiet:
         return 0
     console.facts({"checkpoint": trained.checkpoint, **trained.metrics}, fmt.value)
-    for warning in trained.warnings:
+    for warning in (one for one in trained.warnings if one not in said):
         console.say(f"warning: {warning}")
     if chosen.trainer != "medclip":
         console.say(
@@ -162,6 +164,25 @@ def _train(
             f"--checkpoint {trained.checkpoint} -w {workspace}"
         )
     return 0
+
+
+def _before(chosen: Recipe, counts: dict[str, int]) -> list[str]:
+    """Say what there is to train on, beside the paper's numbers, and what the recipe cannot do with it."""
+    from kgbuild.pipelines.training_data import beside_paper
+    from kgbuild.recipes import warnings_for
+
+    for split, group in itertools.groupby(beside_paper(chosen.data.dataset, counts), key=lambda row: row[0]):
+        rows = list(group)
+        paper = f" (the paper: {rows[0][3]:,}; it does not say of what)" if rows[0][3] else ""
+        console.say(f"{split}: " + ", ".join(f"{n:,} {what}" for _, what, n, _ in rows) + paper)
+    for key, n in counts.items():
+        if key.startswith("left out") and n:
+            console.say(f"{key}: {n:,}")
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    said = warnings_for(chosen, counts["train: studies"], processes, n_validate=counts.get("validate: studies", 0))
+    for warning in said:
+        console.say(f"warning: {warning}")
+    return said
 
 
 def _plan(

@@ -4,7 +4,7 @@ A recipe is read into frozen dataclasses. An unknown key, a value of another typ
 its file, key, and what was expected. ``extends: <recipe>`` takes all of another recipe but what the file states.
 """
 
-from kgbuild.recipes.checking import Problem, check, impossible
+from kgbuild.recipes.checking import Problem, check, impossible, require_packages
 from kgbuild.recipes.files import costs, header, listing, load, names, read, refuse_impossible
 from kgbuild.recipes.parts import (
     DataPart,
@@ -43,6 +43,7 @@ __all__ = [
     "optimiser_steps",
     "read",
     "refuse_impossible",
+    "require_packages",
     "warnings_for",
     "with_settings",
 ]

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from kgbuild.errors import DependencyMissing
 from kgbuild.recipes.parts import Recipe
 from kgbuild.recipes.reading import as_dict, suggest
 from kgbuild.resources import data
@@ -203,11 +204,26 @@ def _in_vain(recipe: Recipe) -> Iterator[tuple[str, str]]:
             yield "data.prompt", "triplets asks for (absent) and (uncertain), which certainty none leaves out"
 
 
-def _packages(recipe: Recipe) -> Iterator[tuple[str, str]]:
+def require_packages(recipe: Recipe) -> None:
+    """Make sure that what a training by this recipe imports is installed, before hours of preparation.
+
+    Raises:
+        DependencyMissing: something is not.
+    """
+    missing = _missing(recipe)
+    if missing:
+        raise DependencyMissing(f"training needs {', '.join(missing)}", next_step="pip install 'kgbuild[train]'")
+
+
+def _missing(recipe: Recipe) -> list[str]:
     needed = ["torch", "transformers", "accelerate"]
     needed += [] if recipe.trainer == "medclip" else ["trl", "datasets"]
     needed += ["peft"] if recipe.model.lora is not None else []
-    missing = [name for name in needed if not _installed(name)]
+    return [name for name in needed if not _installed(name)]
+
+
+def _packages(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    missing = _missing(recipe)
     if missing:
         yield "trainer", f"{', '.join(missing)} not installed: pip install 'kgbuild[train]'"
     logger = recipe.training.report_to
