@@ -9,6 +9,7 @@ interval, and two systems scored on the same studies share their draws, so that 
 
 from __future__ import annotations
 
+import math
 import random
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +29,7 @@ class Score:
     """A value (a fraction, unless its name says otherwise), what it was measured on, and its 95 % interval.
 
     Attributes:
-        value: null where it is undefined (0/0): nothing to find and nothing found.
+        value: null where it is undefined (0/0, or a ratio to 0): nothing to find and nothing found.
         n: items the value was measured on; for an F1 the reference's items.
     """
 
@@ -132,4 +133,4 @@ def average(parts: Sequence[Sampled], n: int) -> Sampled:
 
 
 def _number(value: float | None) -> float | None:
-    return None if value is None or value != value else float(value)
+    return None if value is None or not math.isfinite(value) else float(value)
