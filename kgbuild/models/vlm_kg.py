@@ -180,7 +180,7 @@ class VLMKGForCausalLM(VLMKGPreTrainedModel, GenerationMixin):
             tokenizer: its own; gets the token ``<image>``, and the model a row for it where it has none to spare.
             projector: sizes; None: the paper's.
             image_width: of the image embeddings.
-            seed: of the projector's weights; the process's own random state is left as it was.
+            seed: of all new weights; the process's own random state is left as it was.
 
         Raises:
             KgbuildError: a language model whose head does more than multiply.
@@ -198,7 +198,9 @@ class VLMKGForCausalLM(VLMKGPreTrainedModel, GenerationMixin):
             tokenizer.add_tokens([IMAGE], special_tokens=True)
         token = tokenizer.convert_tokens_to_ids(IMAGE)
         if token >= language_model.get_input_embeddings().weight.shape[0]:
-            language_model.resize_token_embeddings(token + 1, mean_resizing=False)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                language_model.resize_token_embeddings(token + 1, mean_resizing=False)
         config = VLMKGConfig(
             text_config=language_model.config,
             image_token_id=token,
