@@ -237,13 +237,12 @@ def _weights(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield from _language_weights("model.base", model.base)
     if recipe.trainer == "medclip" and model.text_encoder is not None:
         yield from _language_weights("model.text_encoder", model.text_encoder)
-    if model.image_encoder is not None and not Path(model.image_encoder).expanduser().exists():
+    if model.image_encoder is not None and not Path(model.image_encoder).exists():
         yield "model.image_encoder", f"{model.image_encoder} is absent: docs/training.md says where to get it"
 
 
 def _language_weights(key: str, base: str) -> Iterator[tuple[str, str]]:
-    path = Path(base).expanduser()
-    if path.exists():
+    if Path(base).exists():
         return
     if base in PACKAGED_BASES:
         module = PACKAGED_BASES[base]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
+import json
 import os
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from kgbuild.resources import data
 
 ROOT = Path(__file__).parents[2]
 LAUNCH = ROOT / "training" / "launch"
+PAGE = ROOT / "docs" / "training.md"
 STANDING_APART = {"trainer", "model.base", "model.text_encoder", "model.image_encoder", "training.report_to"}
 PAPERS = {"data.certainty"}  # the paper's form, warned of on purpose
 OPTIONS = {"max_new_tokens", "strategy"}  # of the extractors, as named in recipes
@@ -47,7 +51,8 @@ def refused(words: list[str]) -> str | None:
         if not hasattr(error, "format_message"):
             raise
         return str(error.format_message())
-    if command.name == "train" and words[0] not in recipes.names() and not words[0].startswith("--"):
+    named = words[0].endswith(".yaml") or words[0].startswith("--") or words[0] in recipes.names()
+    if command.name == "train" and not named:
         return f"no recipe {words[0]}"
     for option, value in itertools.pairwise(words):
         if option == "--option" and value.partition("=")[0] not in OPTIONS:
@@ -163,7 +168,21 @@ def test_the_launch_scripts_pass_their_arguments_on(script: str, tmp_path: Path)
 
 
 def test_every_command_of_the_training_page_exists() -> None:
-    given = list(commands((ROOT / "docs" / "training.md").read_text(encoding="utf-8").replace("\\\n", " ")))
-    assert {words[0] for words in given} >= {"import", "train", "generate", "export", "evaluate", "reproduce"}
+    given = list(commands(PAGE.read_text(encoding="utf-8").replace("\\\n", " ")))
+    assert {words[0] for words in given} >= {"import", "train", "generate", "evaluate", "reproduce"}
     for words in given:
         assert refused(words) is None, f"kgbuild {shlex.join(words)}: {refused(words)}"
+
+
+def test_the_pages_script_keeps_the_tested_patients_out_of_the_training(tmp_path: Path) -> None:
+    (script,) = re.findall(r"```python\n(# lists\.py.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
+    keys = ["p10/p10000001/s50000001.txt", "p10/p10000002/s50000003.txt", "patient00003/study1/view1_frontal.txt"]
+    (tmp_path / "test.json").write_text(json.dumps({key: {} for key in keys}))
+    rows = [(10000001, 50000001), (10000001, 50000002), (10000002, 50000003), (10000004, 50000004)]
+    listed = "".join(f"{subject},{study},files/x.txt\n" for subject, study in rows)
+    with gzip.open(tmp_path / "cxr-study-list.csv.gz", "wt") as out:
+        out.write("subject_id,study_id,path\n" + listed)
+    here = script.replace("/data/mimic-cxr/", "")
+    subprocess.run([sys.executable, "-c", here], cwd=tmp_path, check=True)
+    assert (tmp_path / "test50.txt").read_text() == "s50000001\ns50000003\n"
+    assert (tmp_path / "train.txt").read_text() == "s50000004\n"
