@@ -114,6 +114,19 @@ TRAINING_PAIRS = pa.schema(
 )
 """One row a training example, by study id; ``image_path`` is where the chosen image lies on this machine, or null."""
 
+IMAGE_SENTENCES = pa.schema(
+    [
+        pa.field("study_id", _string, nullable=False),
+        ("split", _string),
+        ("image_id", _string),
+        ("image_path", _string),
+        ("sentences", _strings),
+        ("labels", pa.list_(_strings)),
+        ("signs", pa.list_(pa.list_(pa.int8()))),
+    ]
+)
+"""One row an image and its report's sentences; of each sentence the labels (``effusion|right``) and their signs."""
+
 _MENTION = [
     ("study_id", _string),
     ("text", _string),

@@ -34,11 +34,12 @@ def to_input(images: Sequence[NDArray[np.uint8]], *, side: int = SIDE) -> Tensor
     Returns:
         float32, black is (0 - MEAN) / STD. *Shape:* ``(len(images), 3, side, side)``
     """
-    grey = torch.stack([torch.from_numpy(_square(image, side)) for image in images])
+    grey = torch.stack([torch.from_numpy(square(image, side)) for image in images])
     return ((grey.float() / 255.0 - MEAN) / STD).unsqueeze(1).expand(-1, 3, -1, -1).contiguous()
 
 
-def _square(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+def square(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """A radiograph padded to a square and scaled. Shape: (side, side)."""
     import numpy as np
     from PIL import Image
 

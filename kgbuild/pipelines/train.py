@@ -11,7 +11,7 @@ from pathlib import Path
 from kgbuild import plugins
 from kgbuild.errors import FileMissing, UsageError
 from kgbuild.notation.triplets import parse_triplets
-from kgbuild.pipelines import training_data
+from kgbuild.pipelines import medclip_data, training_data
 from kgbuild.pipelines.export import one_run
 from kgbuild.pipelines.runs import Progress, Run, silent
 from kgbuild.pipelines.source import Source
@@ -56,14 +56,12 @@ def train(
         KgbuildError: see ``Trainer.train``.
     """
     trainer = plugins.find("trainers", recipe.trainer)()
-    if hasattr(trainer, "prepare"):  # its training data are none of triplets
-        data = trainer.prepare(recipe, workspace, source=source, progress=progress)
-        trained: Trained = trainer.train(recipe, data, Path(out), resume=resume, progress=progress)
-        return trained
     data = prepared(
         recipe, workspace, run=run, radgraph=radgraph, source=source, paper_split=paper_split, progress=progress
     )
-    trained = trainer.train(recipe, data, Path(out), resume=resume, score=triplet_scores, progress=progress)
+    if recipe.trainer == "medclip":
+        data = medclip_data.add_sentences(_given(recipe, workspace, run, radgraph), data, progress=progress)
+    trained: Trained = trainer.train(recipe, data, Path(out), resume=resume, score=triplet_scores, progress=progress)
     return replace(trained, warnings=(*_notes(data), *trained.warnings))
 
 
@@ -112,7 +110,8 @@ def _given(recipe: Recipe, workspace: Path, run: str | None, radgraph: Sequence[
 
 def triplet_scores(predicted: Sequence[str], reference: Sequence[str]) -> dict[str, float]:
     """Order-free triplet precision, recall and F1 (micro, lone entities count) of completions, and the share of
-    predicted pieces that are no triplet. Where there is nothing to find and nothing found the value is 1."""
+    predicted pieces that are no triplet. Where there is nothing to find and nothing found the value is 1.
+    """
     right = said = wanted = unfit = 0
     for guess, gold in zip(predicted, reference, strict=True):
         triplets, rejected = parse_triplets(guess)
