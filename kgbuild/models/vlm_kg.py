@@ -9,7 +9,7 @@ Source: Abdullah & Kim, VLM-KG, §3; Liu et al., LLaVA (2023) for the shape.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -51,12 +51,12 @@ class VLMKGConfig(PretrainedConfig):
         clip_length: int = 64,
         projector_layers: int = 8,
         projector_heads: int = 8,
-        projector_read: str = "prefix",
+        projector_read: Literal["prefix", "image"] = "prefix",
         **kwargs: Any,
     ) -> None:
-        if isinstance(text_config, dict):
-            text_config = AutoConfig.for_model(**{"model_type": "qwen2", **text_config})
-        self.text_config = AutoConfig.for_model("qwen2") if text_config is None else text_config
+        self.text_config: Any = text_config
+        if text_config is None or isinstance(text_config, dict):
+            self.text_config = AutoConfig.for_model(**{"model_type": "qwen2", **(text_config or {})})
         self.image_token_id = image_token_id
         self.image_width = image_width
         self.prefix_length = prefix_length
@@ -113,6 +113,8 @@ class VLMKGModel(VLMKGPreTrainedModel):
     ) -> BaseModelOutputWithPast:
         """Hidden states of every position; arguments as in ``VLMKGForCausalLM.forward``."""
         if inputs_embeds is None:
+            if input_ids is None:
+                raise ValueError("input_ids or inputs_embeds must be given")
             inputs_embeds = self.get_input_embeddings()(input_ids)
             inputs_embeds = self._with_images(input_ids, inputs_embeds, image_embeds)
         return self.language_model(

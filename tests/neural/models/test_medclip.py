@@ -19,7 +19,7 @@ from kgbuild.models.medclip import ImageEncoder, load_image_encoder, new_image_e
 IMAGES = [
     np.random.default_rng(i).integers(0, 256, size, dtype=np.uint8) for i, size in enumerate([(90, 70), (64, 80)])
 ]
-OLD_NAMES = [  # transformers of 2022, in which MedCLIP was saved; today's name, then that one's
+OLD_NAMES: list[tuple[str, Any]] = [  # transformers of 2022, in which MedCLIP was saved; today's name, then that one's
     (r"attention\.([qkv])_proj", lambda m: "attention.self." + {"q": "query", "k": "key", "v": "value"}[m[1]]),
     (r"attention\.o_proj", "attention.output.dense"),
     (r"attention\.relative_position_bias\.", "attention.self."),
@@ -115,7 +115,7 @@ def test_the_hash_changes_with_weights_side_and_preprocessing(monkeypatch: pytes
         assert encoder.hash != before
     assert encoder.hash == before
     with torch.no_grad():
-        encoder.model.bn1.running_mean[0] += 1e-3
+        encoder.state_dict()["model.bn1.running_mean"][0] += 1e-3
     assert encoder.hash != before
 
 

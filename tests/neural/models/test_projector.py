@@ -84,7 +84,7 @@ def test_its_output_is_what_numpy_computes(read: Any) -> None:
     projector = TransformerMapper(7, 24, prefix_length=5, clip_length=3, num_layers=2, num_heads=4, read=read).double()
     with torch.no_grad():
         for value in projector.parameters():
-            value += 0.3 * torch.randn_like(value)
+            value.add_(0.3 * torch.randn_like(value))
     embeds = torch.randn(2, 7, dtype=torch.float64)
     weights = {key: value.numpy() for key, value in projector.state_dict().items()}
     whole = reference(weights, embeds.numpy(), k=3, layers=2, heads=4)
