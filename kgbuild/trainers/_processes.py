@@ -30,3 +30,16 @@ def first(made: Path) -> Iterator[None]:
     while rank() > 0 and not made.exists():
         time.sleep(_LOOK_S)
     yield
+
+
+def any_of(value: bool) -> bool:
+    """Whether it is true in any of the processes; all of them must ask."""
+    if world() == 1:
+        return value
+    import torch
+    from torch import distributed
+
+    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+    flag = torch.tensor([int(value)], device=device)
+    distributed.all_reduce(flag, distributed.ReduceOp.MAX)
+    return bool(flag.item())

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,12 +23,13 @@ from trl import SFTConfig
 
 from kgbuild import files
 from kgbuild.errors import KgbuildError
+from kgbuild.models._loading import quiet
 from kgbuild.models.checkpoint import CheckpointMeta, begin, package_versions, save_checkpoint
 from kgbuild.models.language import context_length
 from kgbuild.recipes import Recipe, as_dict
 from kgbuild.recipes.steps import warnings_for
 from kgbuild.trainers import _processes
-from kgbuild.trainers._tokens import Collate, Wrap, as_it_is, tokenize
+from kgbuild.trainers._tokens import Collate, Wrap, as_it_is, labelled, tokenize
 from kgbuild.trainers._trainer import Fit, Measure, Watch, interruptible
 from kgbuild.trainers.base import Progress, ScoreTexts, Trained, TrainingData
 
@@ -129,6 +131,11 @@ def fit(job: Job, *, resume: Path | None, score: ScoreTexts | None, progress: Pr
         KgbuildError: pairs are too long, or the loss is no number.
         KeyboardInterrupt: it was stopped; a ``checkpoint-N`` to go on from is there.
     """
+    with quiet():  # transformers' bars and remarks: what a user must know is said here
+        return _fit(job, resume, score, progress)
+
+
+def _fit(job: Job, resume: Path | None, score: ScoreTexts | None, progress: Progress) -> Trained:
     recipe, part = job.recipe, job.recipe.training
     limit = min(recipe.data.max_length, context_length(job.model) or recipe.data.max_length)
     read = partial(tokenize, tokenizer=job.tokenizer, part=recipe.data, limit=limit, wrap=job.wrap, embeds=job.embeds)
@@ -151,17 +158,19 @@ def fit(job: Job, *, resume: Path | None, score: ScoreTexts | None, progress: Pr
             said.append(f"{tokens.dropped:,} pairs of {name} are longer than {limit:,} tokens and were left out")
         if tokens is not None and tokens.unreadable:
             said.append(f"{tokens.unreadable:,} pairs of {name} were left out: their image cannot be read")
+    _refuse_machine(recipe)
     model = _adapted(job)
+    packs = part.packing
     watch = Watch(job.out, progress, part.patience, lambda folder: _keep(trainer, folder))
     trainer = Fit(
         model=model,
-        args=_settings(job, n_validate > 0),
-        train_dataset=train.rows,
-        eval_dataset=validate.rows if validate is not None and n_validate else None,
+        args=_settings(job, limit, n_validate > 0),
+        train_dataset=labelled(train.rows) if packs else train.rows,
+        eval_dataset=(labelled(validate.rows) if packs else validate.rows) if validate and n_validate else None,
         processing_class=job.tokenizer,
-        data_collator=Collate(job.tokenizer.pad_token_id, job.embeds),
+        data_collator=None if packs else Collate(job.tokenizer.pad_token_id, job.embeds),
         callbacks=[watch],
-        lengths=train.lengths,
+        lengths=None if packs else train.lengths,
         measure=_measure(job, model, score, progress) if n_validate else None,
     )
     trainer.remove_callback(PrinterCallback)
@@ -175,10 +184,31 @@ def fit(job: Job, *, resume: Path | None, score: ScoreTexts | None, progress: Pr
     return Trained(job.out, metrics, tuple(said))
 
 
-def _settings(job: Job, evaluates: bool) -> SFTConfig:
+def _refuse_machine(recipe: Recipe) -> None:
+    """Say before the training what this machine, or this kind of training, cannot do."""
+    part = recipe.training
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if gpus > 1 and _processes.world() == 1:
+        raise KgbuildError(
+            f"{gpus} GPUs are visible to one process",
+            next_step=f"torchrun --nproc_per_node {gpus} -m kgbuild train … for all, CUDA_VISIBLE_DEVICES=0 for one",
+        )
+    if gpus and part.precision == "bf16" and not torch.cuda.is_bf16_supported():
+        raise KgbuildError("this GPU cannot compute in bf16", next_step="--set training.precision=fp32")
+    if part.packing and recipe.trainer != "llm-kg":
+        raise KgbuildError("training.packing is for llm-kg: packed rows would share an image", expected="false")
+
+
+def _settings(job: Job, limit: int, evaluates: bool) -> SFTConfig:
     part = job.recipe.training
     on_gpu = torch.cuda.is_available()
     steps = part.evaluate_steps
+    # packed texts do not see one another: TRL packs whole rows, gives positions, and trains without a cache
+    rows = (
+        {"packing": True, "packing_strategy": "bfd", "eval_packing": False, "max_length": limit}
+        if part.packing  # nothing is cut either way: pairs that are too long were counted and refused before
+        else {"max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}, "remove_unused_columns": False}
+    )
     return SFTConfig(
         output_dir=str(job.out),
         num_train_epochs=part.epochs,
@@ -192,10 +222,7 @@ def _settings(job: Job, evaluates: bool) -> SFTConfig:
         weight_decay=part.weight_decay,
         bf16=part.precision == "bf16",
         activation_checkpointing=part.gradient_checkpointing,
-        packing=False,
-        max_length=None,  # nothing is cut: too long pairs were counted already
-        dataset_kwargs={"skip_prepare_dataset": True},
-        remove_unused_columns=False,
+        **rows,
         seed=part.seed,
         data_seed=part.seed,
         save_strategy="steps",
@@ -230,7 +257,9 @@ def _adapted(job: Job) -> Any:
         modules_to_save=["projector"] if job.embeds is not None else None,
     )
     torch.manual_seed(job.recipe.training.seed)
-    return get_peft_model(job.model, config).train()
+    with warnings.catch_warnings():  # peft asks transformers by a name that is going out of use
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        return get_peft_model(job.model, config).train()
 
 
 def _measure(job: Job, model: Any, score: ScoreTexts | None, progress: Progress) -> Measure | None:
@@ -282,7 +311,7 @@ def _finish(job: Job, trainer: Fit, watch: Watch, evaluates: bool) -> dict[str, 
     if evaluates:
         found: dict[str, Any] = {}
         for line in state.log_history:
-            if line.get("step") == state.global_step:
+            if line.get("step") == metrics.get("best_step", state.global_step):
                 found |= {key.removeprefix("eval_"): value for key, value in line.items() if key.startswith("eval_")}
         if "loss" not in found:
             found = {key.removeprefix("eval_"): value for key, value in trainer.evaluate().items()}

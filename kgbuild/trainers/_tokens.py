@@ -168,6 +168,16 @@ def _write(pairs: Path, made: Path, writer: _Writer) -> None:
         files.write_text(made.with_suffix(".json"), json.dumps(writer.facts))  # there before the tokens are
 
 
+def labelled(rows: Dataset) -> Dataset:
+    """Rows with a ``labels`` column, as TRL's packing wants them."""
+
+    def labels(row: dict[str, Any]) -> dict[str, Any]:
+        ids = row["input_ids"]
+        return {"labels": [IGNORED] * row["n_prompt"] + ids[row["n_prompt"] :]}
+
+    return rows.map(labels, remove_columns=["study_id", "image_id", "n_prompt"])
+
+
 @dataclass(frozen=True, slots=True)
 class Collate:
     """Rows into a batch, padded on the right; the loss counts completions only.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import threading
 import time
@@ -60,14 +61,23 @@ class ByLength(Sampler[int]):
 
 
 class Fit(SFTTrainer):
-    """One training. ``measure`` is run at every evaluation; its ``triplet_f1`` decides what is best."""
+    """One training.
 
-    def __init__(self, *args: Any, lengths: list[int], measure: Measure | None = None, **kwargs: Any) -> None:
+    Args:
+        *args: for ``SFTTrainer``.
+        lengths: of the rows, to order them by; null where they are packed.
+        measure: run at every evaluation; its ``triplet_f1`` decides what is best.
+        **kwargs: for ``SFTTrainer``.
+    """
+
+    def __init__(self, *args: Any, lengths: list[int] | None, measure: Measure | None = None, **kwargs: Any) -> None:
         self._lengths = lengths
         self._measure = measure
         super().__init__(*args, **kwargs)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if self._lengths is None:
+            return super()._get_train_sampler(train_dataset)
         together = self.args.per_device_train_batch_size * self.args.world_size
         return ByLength(self._lengths, together, self.args.seed)
 
@@ -75,11 +85,18 @@ class Fit(SFTTrainer):
         """One batch forward and back.
 
         Raises:
-            KgbuildError: the loss is infinite or no number; names the step.
+            KgbuildError: the loss is infinite or no number, or the GPU's memory too small; names the step.
         """
-        loss = super().training_step(*args, **kwargs)
+        step = self.state.global_step + 1
+        try:
+            loss = super().training_step(*args, **kwargs)
+        except torch.OutOfMemoryError:
+            raise KgbuildError(
+                f"out of GPU memory at step {step}",
+                next_step="half the training.batch_size and twice the accumulation give the same training; "
+                "training.gradient_checkpointing=true needs less memory and a third more time",
+            ) from None
         if not torch.isfinite(loss):
-            step = self.state.global_step + 1
             raise KgbuildError(
                 f"the loss is no longer a finite number ({loss.item()}) at step {step}",
                 where=f"epoch {self.state.epoch or 0:.2f}",
@@ -141,6 +158,7 @@ class Watch(TrainerCallback):
         if self._since is not None:
             self.train_seconds += time.perf_counter() - self._since
         self._tell(args, state)
+        self.interrupted = _processes.any_of(self.interrupted)
         if self.interrupted:
             control.should_save = control.should_training_stop = True
 
@@ -207,6 +225,8 @@ def interruptible(watch: Watch) -> Iterator[None]:
         if watch.interrupted:
             raise KeyboardInterrupt
         watch.interrupted = True
+        if _processes.rank() == 0:
+            os.write(2, b"\nstopping after this step, with a checkpoint; Ctrl-C again stops at once, without\n")
 
     before = {which: signal.signal(which, note) for which in (signal.SIGINT, signal.SIGTERM)}
     try:

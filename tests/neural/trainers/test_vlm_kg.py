@@ -1,0 +1,116 @@
+"""VLM-KG: projector and language model together learn more than the projector alone; images that cannot be read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from kgbuild.errors import UsageError
+from kgbuild.models.checkpoint import load_checkpoint
+from kgbuild.models.generating import generate
+from kgbuild.recipes import Projector
+from kgbuild.trainers.base import Trained, TrainingData
+from kgbuild.trainers.vlm_kg import VLMKG
+
+from . import made
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    return made.pairs(tmp_path_factory.mktemp("pairs") / "data", images=True, train=6, validate=0)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from kgbuild.models.medclip import new_image_encoder
+
+    folder = tmp_path_factory.mktemp("encoder") / "encoder"
+    new_image_encoder("resnet", seed=0, tiny=True, side=64).save(folder)
+    return folder
+
+
+def recipe(encoder: Path, *, frozen: bool = False, **training: Any) -> Any:
+    model = {
+        "projector": Projector(prefix_length=4, clip_length=4, layers=1, heads=4),
+        "image_encoder": str(encoder),
+        "image_variant": "resnet",
+        "freeze_language_model": frozen,
+    }
+    return made.recipe("vlm-kg", model=model, **training)
+
+
+@pytest.fixture(scope="module")
+def joint(data: TrainingData, encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    out = tmp_path_factory.mktemp("joint") / "out"
+    return VLMKG().train(recipe(encoder, max_steps=100, batch_size=6), data, out)
+
+
+def test_language_model_and_projector_together_learn_more_than_the_projector_alone(
+    data: TrainingData, encoder: Path, joint: Trained, tmp_path: Path
+) -> None:
+    frozen = VLMKG().train(recipe(encoder, frozen=True, max_steps=100, batch_size=6), data, tmp_path / "out")
+    assert joint.metrics["train_loss"] < frozen.metrics["train_loss"] / 2
+    losses = [line["loss"] for line in made.log(tmp_path / "out") if "loss" in line]
+    assert losses[-1] < losses[0]  # yet the projector alone learns too
+
+
+def test_the_checkpoint_holds_its_encoder_and_sees_the_side_in_the_image(
+    data: TrainingData, encoder: Path, joint: Trained
+) -> None:
+    loaded = load_checkpoint(joint.checkpoint, kind="vlm-kg")
+    assert loaded.image_encoder is not None
+    assert loaded.meta.image_encoder is not None
+    assert loaded.meta.image_encoder["sha256"] == loaded.image_encoder.hash
+    rows = pq.read_table(data.folder / "train.parquet").to_pylist()
+    from kgbuild.pixels import read_pixels
+
+    images = loaded.image_encoder.embed([read_pixels(Path(row["image_path"])) for row in rows])
+    written = generate(
+        loaded.model,
+        loaded.tokenizer,
+        [row["prompt"] for row in rows],
+        decoding=made.recipe().decoding,
+        image_embeds=images,
+    )
+    assert [f" {one.text}" for one in written] == [row["completion"] for row in rows]
+
+
+def test_an_image_that_cannot_be_read_is_skipped_or_the_study_goes_on_as_text(
+    data: TrainingData, encoder: Path, tmp_path: Path
+) -> None:
+    broken = made.pairs(tmp_path / "data", images=True, train=6, validate=0)
+    (broken.folder / "train3.png").write_bytes(b"no image")
+    skipping = recipe(encoder, max_steps=1)
+    trained = VLMKG().train(skipping, broken, tmp_path / "skip")
+    assert "1 images cannot be read" in trained.warnings
+    assert "1 pairs of train were left out: their image cannot be read" in trained.warnings
+    text = replace(skipping, data=replace(skipping.data, no_image="text-only"))
+    trained = VLMKG().train(text, broken, tmp_path / "text")
+    assert "1 images cannot be read" in trained.warnings
+    assert not any("left out" in note for note in trained.warnings)
+    made_rows = sorted(broken.folder.glob("train-*.arrow"))
+    from datasets import Dataset
+
+    sizes = sorted(len(Dataset.from_file(str(path))) for path in made_rows)
+    assert sizes == [5, 6]
+
+
+def test_it_takes_no_random_eyes(data: TrainingData, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="names no image encoder"):
+        VLMKG().train(made.recipe("vlm-kg"), data, tmp_path / "out")
+
+
+def test_resumed_it_ends_as_the_straight_run(data: TrainingData, encoder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    both = recipe(encoder, max_steps=6, save_steps=3)
+    VLMKG().train(both, data, tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b", ignore=shutil.ignore_patterns("checkpoint-6", "kgbuild.json"))
+    VLMKG().train(both, data, tmp_path / "b", resume=True)
+    one, other = (load_checkpoint(tmp_path / name).model.state_dict() for name in ("a", "b"))
+    assert all(torch.equal(one[key], other[key]) for key in one)
