@@ -36,11 +36,8 @@ _CODE = (
     "extractors/_llm_kg.py",
     "extractors/_llm_reading.py",
     "extractors/_llm_vllm.py",
-    "extractors/vlm_kg.py",
     "models/constraints.py",
     "models/generating.py",
-    "models/projector.py",
-    "models/vlm_kg.py",
     "notation/assemble.py",
     "notation/grounding.py",
     "notation/prompts.py",
@@ -74,6 +71,7 @@ class LanguageExtractor:
     name = "llm-kg"
     kind: Literal["llm-kg", "vlm-kg"] = "llm-kg"
     options: Mapping[str, str] = COMMON
+    code: tuple[str, ...] = ()
     workers = 1
 
     def __init__(self, sections: Sequence[str] = DEFAULT_SECTIONS, **options: str) -> None:
@@ -106,7 +104,7 @@ class LanguageExtractor:
         self._progress = progress
 
     def fingerprint(self) -> str:
-        """SHA-256 over checkpoint, decoding, sections, code and the rules' lexicon (which gives types)."""
+        """SHA-256 over checkpoint, decoding, sections, code and the rules (which give types, and presence if asked)."""
         settings = self.settings
         said: dict[str, Any] = {
             "sections": self.sections,
@@ -116,8 +114,10 @@ class LanguageExtractor:
             "lexicon": lexicon.digest().hex(),
         }
         digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
-        for name in _CODE:
-            digest.update(files("kgbuild").joinpath(name).read_bytes())
+        package = files("kgbuild")
+        rules = [f"extractors/_rules/{part.name}" for part in package.joinpath("extractors/_rules").iterdir()]
+        for name in (*_CODE, *self.code, *sorted(name for name in rules if name.endswith(".py"))):
+            digest.update(package.joinpath(name).read_bytes())
         return digest.hexdigest()
 
     def _own_options(self) -> tuple[str | None, ...]:

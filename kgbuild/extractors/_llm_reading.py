@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 from kgbuild.domain import Annotation, Entity, Token
 from kgbuild.extractors._rules.engine import Engine
@@ -35,40 +34,43 @@ class Reader:
     def __init__(self, extractor: str, presence: str) -> None:
         self._extractor, self._presence = extractor, presence
         self._engine = Engine()
-        self._type_of = lru_cache(50_000)(self._ask_type)
 
     def read(self, text: str, tokens: Sequence[Token], study_id: str, *, finished: bool) -> Annotation:
         """Ground one output in the report that it is about."""
         used, rejected = _usable(text, finished)
-        annotation, more = decode(used, tokens, study_id=study_id, extractor=self._extractor, type_of=self._type_of)
+        seen = self._rules(tokens)
+
+        def type_of(words: str) -> EntityType | None:
+            alone = self._engine.annotate(words.split(" "))[0]
+            same = [entity for entity in seen if words.casefold().endswith(entity.text.casefold())]
+            return next((entity.type for entity in (*same, *alone[::-1])), None)
+
+        annotation, more = decode(used, tokens, study_id=study_id, extractor=self._extractor, type_of=type_of)
         if self._presence != "stated":
-            annotation = replace(annotation, entities=self._marked(annotation))
+            annotation = replace(annotation, entities=self._marked(annotation, seen))
         notes = () if finished else (CUT,)
         return replace(annotation, output=text, rejected=(*rejected, *more), notes=notes)
 
-    def _ask_type(self, words: str) -> EntityType | None:
-        """What the rules take these words for, alone."""
-        entities, _ = self._engine.annotate(words.split(" "))
-        return entities[-1].type if entities else None
+    def _rules(self, tokens: Sequence[Token]) -> tuple[Entity, ...]:
+        """The rules' own reading of the report."""
+        names = [token.section for token in tokens]
+        breaks = frozenset(i for i in range(1, len(names)) if names[i] != names[i - 1])
+        return self._engine.annotate([token.text for token in tokens], breaks)[0]
 
-    def _marked(self, annotation: Annotation) -> tuple[Entity, ...]:
-        said = self._said(annotation.tokens) if self._presence == "rules" else {}
+    def _marked(self, annotation: Annotation, seen: Sequence[Entity]) -> tuple[Entity, ...]:
+        """Entities with presence as the rules have it; anatomy is always present, as in RadGraph."""
+        said: dict[int, Presence] = {}
+        if self._presence == "rules":
+            observed = [entity for entity in seen if entity.type is EntityType.OBSERVATION]
+            said = {i: entity.presence for entity in observed for i in range(entity.start, entity.end)}
         marked = []
         for entity in annotation.entities:
             found = {said[i] for i in range(entity.start, entity.end) if i in said}
             presence = next((one for one in _WEAKEST if one in found), Presence.UNCERTAIN)
             if entity.type is EntityType.ANATOMY:
-                presence = Presence.PRESENT  # RadGraph's anatomy is always there
+                presence = Presence.PRESENT
             marked.append(replace(entity, presence=presence, rule=f"presence by {self._presence}"))
         return tuple(marked)
-
-    def _said(self, tokens: Sequence[Token]) -> dict[int, Presence]:
-        """Token number → presence of the rules' observation that it is part of."""
-        names = [token.section for token in tokens]
-        breaks = frozenset(i for i in range(1, len(names)) if names[i] != names[i - 1])
-        entities, _ = self._engine.annotate([token.text for token in tokens], breaks)
-        seen = [entity for entity in entities if entity.type is EntityType.OBSERVATION]
-        return {i: entity.presence for entity in seen for i in range(entity.start, entity.end)}
 
 
 def _usable(text: str, finished: bool) -> tuple[str, list[str]]:

@@ -50,6 +50,7 @@ class VlmKgExtractor(LanguageExtractor):
     name = "vlm-kg"
     kind = "vlm-kg"
     options = _OPTIONS
+    code = ("extractors/vlm_kg.py", "models/medclip_images.py", "models/projector.py", "models/vlm_kg.py")
 
     def __init__(self, sections: Sequence[str] = DEFAULT_SECTIONS, **options: str) -> None:
         super().__init__(sections, **options)

@@ -1,0 +1,77 @@
+"""Embeddings by image id; a file that cannot be read gives its error, a cache that fails costs only time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from kgbuild.errors import StudyError
+from kgbuild.models.embedding_cache import embed_images
+from kgbuild.models.medclip import ImageEncoder, new_image_encoder
+from kgbuild.pixels import read_pixels
+
+
+@pytest.fixture(scope="module")
+def encoder() -> ImageEncoder:
+    return new_image_encoder("resnet", seed=0, tiny=True)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[tuple[str, Path]]:
+    found = []
+    for i in range(5):
+        picture = Image.linear_gradient("L").rotate(40 * i).resize((50 + i, 40))
+        picture.save(tmp_path / f"{i}.png")
+        found.append((f"id{i}", tmp_path / f"{i}.png"))
+    return found
+
+
+def test_embeddings_are_the_encoders_own_from_the_cache_too(
+    encoder: ImageEncoder, images: list[tuple[str, Path]], tmp_path: Path
+) -> None:
+    want = {name: encoder.embed([read_pixels(path)])[0] for name, path in images}
+    for cache in (None, tmp_path / "cache", tmp_path / "cache"):
+        seen: list[tuple[int, int]] = []
+        got = embed_images(encoder, images, cache, batch_size=2, on_batch=lambda done, of: seen.append((done, of)))
+        assert set(got) == set(want)
+        for name, vector in want.items():
+            found = got[name]
+            assert isinstance(found, torch.Tensor)
+            assert torch.allclose(found, vector, atol=1e-6)
+            assert found.norm().item() == pytest.approx(1.0, abs=1e-5)
+        assert seen in ([(2, 5), (4, 5), (5, 5)], [])
+    assert seen == []
+
+
+def test_another_encoder_has_another_cache(
+    encoder: ImageEncoder, images: list[tuple[str, Path]], tmp_path: Path
+) -> None:
+    one = embed_images(encoder, images[:1], tmp_path / "cache")["id0"]
+    other = embed_images(new_image_encoder("resnet", seed=9, tiny=True), images[:1], tmp_path / "cache")["id0"]
+    assert isinstance(one, torch.Tensor)
+    assert isinstance(other, torch.Tensor)
+    assert not torch.allclose(one, other)
+    assert len(list((tmp_path / "cache").glob("*.sqlite"))) == 2
+
+
+def test_files_that_cannot_be_read_do_not_stop_the_others(
+    encoder: ImageEncoder, images: list[tuple[str, Path]], tmp_path: Path
+) -> None:
+    images[1][1].write_bytes(b"\xff\xd8\xff nothing more")
+    images[3][1].unlink()
+    got = embed_images(encoder, images, tmp_path / "cache", batch_size=2)
+    assert [name for name, one in sorted(got.items()) if isinstance(one, StudyError)] == ["id1", "id3"]
+    Image.new("L", (20, 20), 99).save(images[3][1])
+    assert isinstance(embed_images(encoder, images, tmp_path / "cache")["id3"], torch.Tensor)
+
+
+def test_a_folder_that_cannot_be_written_costs_only_time(
+    encoder: ImageEncoder, images: list[tuple[str, Path]], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    got = embed_images(encoder, images[:2], tmp_path / "file" / "cache")
+    assert all(isinstance(one, torch.Tensor) for one in got.values())
+    assert embed_images(encoder, [], tmp_path / "cache") == {}
