@@ -170,7 +170,10 @@ class _Lines:
 
 def _rate(clock: tuple[float, int], done: int) -> str:
     elapsed = time.monotonic() - clock[0]
-    return f"{(done - clock[1]) / elapsed:.0f}/s" if done > clock[1] and elapsed > 0 else ""
+    if done <= clock[1] or elapsed <= 0:
+        return ""
+    rate = (done - clock[1]) / elapsed
+    return f"{rate:.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
 
 
 _STUDIES = (
