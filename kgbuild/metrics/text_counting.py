@@ -18,6 +18,7 @@ from kgbuild.notation.triplets import Triplet, parse_triplets, to_triplets
 from kgbuild.text import tokenize
 
 _SPELL = speller("v1")
+_PRESENT, _UNCERTAIN, _ABSENT = 1, 2, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +51,27 @@ class Facts:
         found, self.rejected = parse_triplets(side.text)
         self.pieces = Counter(triplet.text() for triplet in found)
         self.pieces.update(" ".join(piece.split()) for piece in self.rejected)
-        self.relations = {(one.head, one.relation, one.tail) for one in found if one.relation}
+        self.relations = {one.text("none") for one in found if one.tail is not None}
         self.presences = _presences(found)
-        self.marked = any(some != {Presence.PRESENT} for some in self.presences.values())
+        self.marked = any(said != _PRESENT for said in self.presences.values())
         if side.encoded and side.annotation is not None:
             known = _presences(to_triplets(side.annotation))
-            self.presences = {words: known.get(words, some) for words, some in self.presences.items()}
+            self.presences = {words: known.get(words, said) for words, said in self.presences.items()}
             self.marked = True
 
 
-def _presences(triplets: list[Triplet]) -> dict[str, set[Presence]]:
-    found: dict[str, set[Presence]] = {}
+def _presences(triplets: list[Triplet]) -> dict[str, int]:
+    """The set of presences that each entity's words come with, as bits."""
+    found: dict[str, int] = {}
     for triplet in triplets:
-        found.setdefault(triplet.head, set()).add(triplet.head_presence)
+        found[triplet.head] = found.get(triplet.head, 0) | _bit(triplet.head_presence)
         if triplet.tail is not None:
-            found.setdefault(triplet.tail, set()).add(triplet.tail_presence or Presence.PRESENT)
+            found[triplet.tail] = found.get(triplet.tail, 0) | _bit(triplet.tail_presence)
     return found
+
+
+def _bit(presence: Presence | None) -> int:
+    return _ABSENT if presence is Presence.ABSENT else _UNCERTAIN if presence is Presence.UNCERTAIN else _PRESENT
 
 
 class TextCounts:
@@ -108,16 +114,11 @@ class TextCounts:
 
     def _polarity(self, number: int, facts: Facts, says: Facts) -> None:
         self.marked = self.marked[0] or facts.marked, self.marked[1] or says.marked
-        for words, gold in facts.presences.items():
-            guess = says.presences.get(words)
-            if guess is not None:
-                more, less = guess - gold, gold - guess
-                flip = (Presence.PRESENT in more and Presence.ABSENT in gold) or (
-                    Presence.ABSENT in more and Presence.PRESENT in gold
-                )
-                self.tally.add("polarity", number, 1)
-                self.tally.add("polarity/errors", number, bool(more or less))
-                self.tally.add("polarity/flips", number, flip)
+        both = [(facts.presences[words], said) for words, said in says.presences.items() if words in facts.presences]
+        unlike = [(gold, guess) for gold, guess in both if gold != guess]
+        self.tally.add("polarity", number, len(both))
+        self.tally.add("polarity/errors", number, len(unlike))
+        self.tally.add("polarity/flips", number, sum(_flipped(gold, guess) for gold, guess in unlike))
 
     def _invented(self, number: int, gold: str | None, guess: str | None, says: Facts) -> None:
         report = guess if gold is None else gold
@@ -134,6 +135,12 @@ class TextCounts:
         self._match(self.spans, "entity", number, set(keys[0]), set(keys[1]))
         self._match(self.spans, "relation", number, relation_keys(gold, keys[0]), relation_keys(guess, keys[1]))
         count_polarity(self.spans, number, gold, guess)
+
+
+def _flipped(gold: int, guess: int) -> bool:
+    """Whether the guess adds present where the reference has absent, or the reverse."""
+    more = guess & ~gold
+    return bool((more & _PRESENT and gold & _ABSENT) or (more & _ABSENT and gold & _PRESENT))
 
 
 def _holds(text: str, words: str) -> bool:
