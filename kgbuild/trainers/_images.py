@@ -47,7 +47,7 @@ def embed(data: TrainingData, encoder: ImageEncoder, width: int, progress: Progr
     """Embed the images of training and validation pairs, or find that it was done.
 
     Args:
-        data: the pairs; embeddings lie in its folder, in a cache shared by all pairs beside it.
+        data: the pairs; embeddings lie in its folder, and in the workspace's own cache of them.
         encoder: with its preprocessing; its hash names the file.
         width: of an embedding.
         progress: told of images.
@@ -65,11 +65,12 @@ def _make(data: TrainingData, encoder: ImageEncoder, width: int, values: Path, p
     wanted = dict(_images(data))
     names = list(wanted)
     unreadable: dict[str, str] = {}
+    shared = data.folder.parents[1] / "embeddings"  # of the workspace: generation looks there too
     encoder.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     with files.atomic(values) as part, part.open("wb") as sink:
         for start in range(0, len(names), _BLOCK):
             block = names[start : start + _BLOCK]
-            found = embed_images(encoder, [(name, wanted[name]) for name in block], data.folder.parent / "images")
+            found = embed_images(encoder, [(name, wanted[name]) for name in block], shared)
             rows = np.full((len(block), width), np.nan, np.float32)
             for place, name in enumerate(block):
                 one = found[name]

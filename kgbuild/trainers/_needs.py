@@ -6,6 +6,15 @@ import os
 from importlib.util import find_spec
 
 from kgbuild.errors import DependencyMissing
+from kgbuild.recipes import Recipe
+
+
+def language(recipe: Recipe) -> None:
+    """What tuning a language model by this recipe needs; see ``packages``."""
+    more = ["peft"] if recipe.model.lora is not None else []
+    if recipe.training.report_to != "none":
+        more.append(recipe.training.report_to)
+    packages("accelerate", "datasets", "torch", "transformers", "trl", *more)
 
 
 def packages(*names: str) -> None:
@@ -16,7 +25,9 @@ def packages(*names: str) -> None:
     """
     missing = [name for name in names if find_spec(name) is None]
     if missing:
+        others = " ".join(name for name in missing if name in ("tensorboard", "wandb")) or "'kgbuild[train]'"
         raise DependencyMissing(
-            f"training needs {', '.join(missing)}", next_step="pip install 'kgbuild[train]' (see docs/training.md)"
+            f"training needs {', '.join(missing)}",
+            next_step=f"pip install {others} (see docs/training.md)",
         )
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import warnings
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +25,7 @@ from trl import SFTConfig
 from kgbuild import files
 from kgbuild.errors import KgbuildError
 from kgbuild.models._loading import quiet
-from kgbuild.models.checkpoint import CheckpointMeta, begin, package_versions, save_checkpoint
+from kgbuild.models.checkpoint import META, CheckpointMeta, begin, package_versions, save_checkpoint
 from kgbuild.models.language import context_length
 from kgbuild.recipes import Recipe, as_dict
 from kgbuild.recipes.steps import warnings_for
@@ -77,11 +78,15 @@ def check_folder(recipe: Recipe, data: TrainingData, out: Path, resume: bool) ->
             another data's training is to be resumed (what differs is named).
     """
     found = newest(out)
+    if (out / META).is_file() and not resume:
+        raise KgbuildError(
+            f"{out} holds a finished checkpoint", expected="another --out, or --resume to train on where it stopped"
+        )
     asked = {"recipe": as_dict(recipe), "data": data.fingerprint}
     begun = out / BEGUN
     if found is not None and not resume:
         raise KgbuildError(
-            f"{out} holds an unfinished or finished training with {found.name}",
+            f"{out} holds an unfinished training with {found.name}",
             expected="--resume to go on with it, or another --out",
         )
     if found is not None and begun.is_file():
@@ -195,6 +200,12 @@ def _refuse_machine(recipe: Recipe) -> None:
         )
     if gpus and part.precision == "bf16" and not torch.cuda.is_bf16_supported():
         raise KgbuildError("this GPU cannot compute in bf16", next_step="--set training.precision=fp32")
+    sharded = [name for name in ("FSDP", "DEEPSPEED") if os.environ.get(f"ACCELERATE_USE_{name}") == "true"]
+    if sharded:
+        raise KgbuildError(
+            f"training with {sharded[0]} is not supported: these models fit one GPU, so each holds the whole model",
+            next_step="torchrun, or accelerate launch with training/launch/accelerate_8gpu.yaml",
+        )
     if part.packing and recipe.trainer != "llm-kg":
         raise KgbuildError("training.packing is for llm-kg: packed rows would share an image", expected="false")
 

@@ -45,15 +45,17 @@ class Validation:
         if self.embeds is not None:
             images = torch.stack([self.embeds[row["image_id"]] for row in mine]) if mine else None
         side = self.tokenizer.padding_side
-        written = generate(
-            self.model,
-            self.tokenizer,
-            [row["prompt"] for row in mine],
-            decoding=self.recipe.decoding,
-            image_embeds=images,
-            on_batch=lambda done, total: self.progress("validation", done, total),
-            certainty=self.recipe.data.certainty,
-        )
+        device = next(self.model.parameters()).device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.training.precision == "bf16"):
+            written = generate(
+                self.model,
+                self.tokenizer,
+                [row["prompt"] for row in mine],
+                decoding=self.recipe.decoding,
+                image_embeds=images,
+                on_batch=lambda done, total: self.progress("validation", done, total),
+                certainty=self.recipe.data.certainty,
+            )
         self.tokenizer.padding_side = side
         texts = [(one.text, one.finished) for one in written]
         if world > 1:

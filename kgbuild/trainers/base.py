@@ -36,7 +36,7 @@ class TrainingData:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a training left behind: the checkpoint folder, measures, and what a user must know."""
+    """What a training left behind: the checkpoint folder, measures and what a user must know."""
 
     checkpoint: Path
     metrics: dict[str, Any] = field(default_factory=dict)

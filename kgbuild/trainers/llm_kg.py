@@ -31,9 +31,7 @@ class LLMKG:
         progress: Progress = unseen,
     ) -> Trained:
         """Tune all weights, or LoRA adapters; see ``Trainer.train``."""
-        _needs.packages(
-            "accelerate", "datasets", "torch", "transformers", "trl", *(["peft"] if recipe.model.lora else [])
-        )
+        _needs.language(recipe)
         from kgbuild.trainers import _sft
 
         newest = _sft.check_folder(recipe, data, out, resume)

@@ -39,8 +39,7 @@ class VLMKG:
             UsageError: the recipe names no image encoder.
             FileMissing: it is not there.
         """
-        lora = ["peft"] if recipe.model.lora else []
-        _needs.packages("accelerate", "datasets", "numpy", "torch", "transformers", "trl", *lora)
+        _needs.language(recipe)
         encoder_path = recipe.model.image_encoder
         if encoder_path is None:
             raise UsageError(

@@ -55,6 +55,12 @@ def test_the_checkpoint_says_what_it_is(learned: Trained, data: TrainingData) ->
     assert "train: studies" in (learned.checkpoint / "README.md").read_text()
 
 
+def test_a_finished_checkpoint_is_not_written_over(learned: Trained, data: TrainingData) -> None:
+    with pytest.raises(KgbuildError, match="holds a finished checkpoint"):
+        LLMKG().train(made.recipe(max_steps=1), data, learned.checkpoint)
+    assert read_meta(learned.checkpoint).metrics["steps"] == 150
+
+
 def weights(folder: Path) -> bytes:
     return (folder / "model.safetensors").read_bytes()
 
