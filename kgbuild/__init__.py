@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kgbuild.pipelines.source import open_dataset, resolve
     from kgbuild.pipelines.stages import build, generate, link, load
     from kgbuild.pipelines.status import doctor, status
+    from kgbuild.pipelines.train import train
 
 _HOME = {
     "build": "stages",
@@ -37,6 +38,7 @@ _HOME = {
     "query": "ask",
     "resolve": "source",
     "status": "status",
+    "train": "train",
 }
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "query",
     "resolve",
     "status",
+    "train",
 ]
 
 

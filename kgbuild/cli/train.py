@@ -37,7 +37,7 @@ def train(
         typer.Option("--radgraph", help="Train on RadGraph's files, not on a run; repeat.", metavar="FILE"),
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Data set of the images; default the recipe's.", metavar="NAME")
+        str | None, typer.Option("--dataset", help="Data set to train on; default the recipe's.", metavar="NAME")
     ] = None,
     root: o.Root = None,
     images: o.Images = None,
@@ -128,6 +128,8 @@ def _train(
     dry_run: bool,
     quiet: bool,
 ) -> int:
+    from kgbuild import recipes
+
     if run is not None and radgraph:
         raise UsageError("--run and --radgraph exclude each other", expected="one source of training pairs")
     if radgraph and chosen.trainer != "llm-kg":
@@ -137,20 +139,21 @@ def _train(
         )
     # text alone needs no data set beside its annotations; images are looked up where the data set lies
     reads_images = chosen.trainer != "llm-kg" or any((dataset, root, images))
-    name = dataset or chosen.data.dataset
-    source = o.source(name, root, images, workspace, None, None, None) if reads_images else None
+    source = None
+    if reads_images:
+        source = o.source(dataset or chosen.data.dataset, root, images, workspace, None, None, None)
+        chosen = recipes.with_settings(chosen, {"data.dataset": source.dataset})
     if dry_run:
         console.facts(_plan(chosen, out, workspace, run, radgraph, source, resume), fmt.value)
         return 0
     from kgbuild.pipelines import train as pipeline
-    from kgbuild.recipes import require_packages
 
-    require_packages(chosen)
+    recipes.require_packages(chosen)
     quiet = quiet or os.environ.get("RANK", "0") != "0"  # under torchrun one process speaks for all
     data: dict[str, Any] = {"run": run, "radgraph": radgraph, "source": source, "paper_split": paper_split}
     with console.progress(quiet) as progress:
         said: list[str] = []
-        if not quiet and chosen.trainer != "medclip":
+        if not quiet:
             said = _before(chosen, pipeline.prepared(chosen, workspace, progress=progress, **data).counts)
         trained = pipeline.train(chosen, workspace, out=out, resume=resume, progress=progress, **data)
     if quiet:
@@ -160,7 +163,7 @@ def _train(
         console.say(f"warning: {warning}")
     if chosen.trainer != "medclip":
         console.say(
-            f"next: kgbuild generate --dataset {name} --extractor {chosen.trainer} "
+            f"next: kgbuild generate --dataset {chosen.data.dataset} --extractor {chosen.trainer} "
             f"--checkpoint {trained.checkpoint} -w {workspace}"
         )
     return 0

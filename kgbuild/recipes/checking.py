@@ -189,6 +189,8 @@ def _in_vain(recipe: Recipe) -> Iterator[tuple[str, str]]:
             "on sdpa or the CPU it saves little",
         )
     if recipe.trainer == "medclip":
+        if training.accumulation > 1:
+            yield "training.accumulation", "medclip takes its counterexamples from one batch: use a larger batch_size"
         return
     if decoding.strategy == "beam" and decoding.beams == 1:
         yield "decoding.beams", "1 beam is greedy decoding"
@@ -216,8 +218,8 @@ def require_packages(recipe: Recipe) -> None:
 
 
 def _missing(recipe: Recipe) -> list[str]:
-    needed = ["torch", "transformers", "accelerate"]
-    needed += [] if recipe.trainer == "medclip" else ["trl", "datasets"]
+    needed = ["torch", "transformers"]
+    needed += [] if recipe.trainer == "medclip" else ["accelerate", "trl", "datasets"]
     needed += ["peft"] if recipe.model.lora is not None else []
     return [name for name in needed if not _installed(name)]
 

@@ -42,6 +42,8 @@ def warnings_for(
     """
     steps = optimiser_steps(recipe, n_pairs, world_size)
     found = [*_schedule(recipe, steps, world_size), *_batches(recipe, n_pairs, world_size, steps)]
+    if recipe.training.packing and recipe.training.max_steps is None:
+        found.append(f"training.packing: joined rows make fewer than the {steps:,} steps that are counted here")
     limit = recipe.decoding.max_new_tokens
     if longest_completion is not None and longest_completion > limit:
         found.append(

@@ -108,6 +108,7 @@ def test_what_will_be_in_vain_is_a_warning() -> None:
     assert "not for a graph" in warned(made(data={"certainty": "none"}))["data.certainty"]
     assert "data.prompt" in warned(made(data={"certainty": "none", "prompt": "triplets"}))
     assert "decoding.beams" not in warned(made("medclip", decoding={"beams": 1}))
+    assert "larger batch_size" in warned(made("medclip", training={"accumulation": 2}))["training.accumulation"]
 
 
 def test_missing_packages_and_weights_are_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,3 +194,5 @@ def test_other_things_the_data_do_not_allow() -> None:
         "training.patience",
     ]
     assert recipes.warnings_for(recipe, 300, longest_completion=30, n_validate=1) == []
+    (packed,) = recipes.warnings_for(made(training={"packing": True, "save_steps": 1}), 400)
+    assert packed == "training.packing: joined rows make fewer than the 500 steps that are counted here"
