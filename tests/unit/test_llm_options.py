@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def test_a_missing_package_is_told_when_the_run_starts(tmp_path: Path, monkeypat
     assert error.value.exit_code == 3
 
 
-@pytest.mark.skipif(not _llm_kg.find_spec("torch"), reason="the extra train is not installed")
+@pytest.mark.skipif(find_spec("torch") is None, reason="the extra train is not installed")
 def test_a_checkpoint_that_is_no_use_is_refused_when_the_run_starts(tmp_path: Path) -> None:
     with pytest.raises(FileMissing, match="no such checkpoint"):
         LlmKgExtractor(checkpoint=str(tmp_path / "nothing"))

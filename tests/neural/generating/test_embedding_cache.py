@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,17 +34,24 @@ def test_embeddings_are_the_encoders_own_from_the_cache_too(
     encoder: ImageEncoder, images: list[tuple[str, Path]], tmp_path: Path
 ) -> None:
     want = {name: encoder.embed([read_pixels(path)])[0] for name, path in images}
-    for cache in (None, tmp_path / "cache", tmp_path / "cache"):
+    for cache, steps in (
+        (None, [(2, 5), (4, 5), (5, 5)]),
+        (tmp_path / "cache", [(2, 5), (4, 5), (5, 5)]),
+        (tmp_path / "cache", []),
+    ):
         seen: list[tuple[int, int]] = []
-        got = embed_images(encoder, images, cache, batch_size=2, on_batch=lambda done, of: seen.append((done, of)))
+        got = embed_images(encoder, images, cache, batch_size=2, on_batch=partial(_note, seen))
+        assert seen == steps
         assert set(got) == set(want)
         for name, vector in want.items():
             found = got[name]
             assert isinstance(found, torch.Tensor)
             assert torch.allclose(found, vector, atol=1e-6)
             assert found.norm().item() == pytest.approx(1.0, abs=1e-5)
-        assert seen in ([(2, 5), (4, 5), (5, 5)], [])
-    assert seen == []
+
+
+def _note(seen: list[tuple[int, int]], done: int, of: int) -> None:
+    seen.append((done, of))
 
 
 def test_another_encoder_has_another_cache(
