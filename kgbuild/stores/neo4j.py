@@ -14,7 +14,8 @@ from kgbuild.errors import StoreError
 from kgbuild.stores import _neo4j_load as loader
 from kgbuild.stores import _neo4j_meta as meta
 from kgbuild.stores import _neo4j_schema as schema
-from kgbuild.stores._neo4j_connection import Address, Connection
+from kgbuild.stores._neo4j_address import Address
+from kgbuild.stores._neo4j_connection import Connection
 from kgbuild.stores._neo4j_tables import Tables
 from kgbuild.stores._neo4j_values import plain
 from kgbuild.stores.base import Answer, Progress, silent

@@ -17,7 +17,8 @@ from kgbuild.errors import FileMissing, StoreError, UsageError
 from kgbuild.stores import _neo4j_load as loader
 from kgbuild.stores import _neo4j_meta as meta
 from kgbuild.stores import _neo4j_schema as schema
-from kgbuild.stores._neo4j_connection import Address, parse_version, password
+from kgbuild.stores._neo4j_address import Address, password
+from kgbuild.stores._neo4j_connection import parse_version
 from kgbuild.stores._neo4j_tables import Tables, ahead, edge_names
 from kgbuild.stores._neo4j_values import plain
 from kgbuild.tables import NODES, table_files
