@@ -1,7 +1,7 @@
 """Loading Neo4j, both ways, and asking it: our loader beside the server's own limit and beside the peers' writers.
 
     python benchmarks/neo4j_load.py [--online 1000] [--studies 20000] [--runs 3] [--heap-mb 2048]
-                                    [--peers biocypher=/venv/bin/python graphrag=… kgx=…]
+                                    [--tables FOLDER] [--peers biocypher=/venv/bin/python graphrag=… kgx=…]
 
 One real server (tests/integration/neo4j_server.py), the same made-up rows, one run. ``--studies 227835`` is the full
 scale of DESIGN §5: about 5 M nodes and 14 M edges. Prints three tables:
@@ -47,6 +47,7 @@ from tests.integration.conftest import wipe  # noqa: E402
 from tests.integration.neo4j_server import Neo4jServer  # noqa: E402
 
 BATCH = 5_000
+LIMIT_S = 3_600
 _CSV = (
     "import resource, sys, time; from pathlib import Path; from kgbuild.exports.neo4j_csv import write;"
     "t = time.perf_counter(); n = write(Path(sys.argv[2]), Path(sys.argv[1]));"
@@ -185,8 +186,10 @@ def bulk(server: Neo4jServer, work: Path, options: argparse.Namespace) -> Path:
     """Table 2; leaves the server running on the imported graph."""
     import neo4j
 
-    tables, out = work / "tables", work / "csv"
-    rows = sum(made.make(tables, options.studies).values())
+    tables, out = options.tables or work / "tables", work / "csv"
+    if options.tables is None:
+        made.make(tables, options.studies)
+    rows = sum(json.loads((tables / "graph.json").read_text())["rows"].values())
     print(f"\n2. bulk: {options.studies:,} studies, {rows:,} rows; 1 run")
     print(f"{'':<34}{'s':>8}{'rows/s':>10}{'MiB':>8}{'load':>7}")
     told = subprocess.run([sys.executable, "-c", _CSV, tables, out], capture_output=True, text=True, check=True)
@@ -199,7 +202,7 @@ def bulk(server: Neo4jServer, work: Path, options: argparse.Namespace) -> Path:
     server.stop()
     env = {"HEAP_SIZE": f"{options.heap_mb}m"}
     started = time.perf_counter()
-    done = neo4j_home.run(server, ["python3", out / "import.py", "--overwrite"], env)
+    done = neo4j_home.run(server, ["python3", out / "import.py", "--overwrite"], env, LIMIT_S)
     seconds_all = time.perf_counter() - started
     if done.code:
         raise SystemExit(done.out + done.err)
@@ -212,7 +215,7 @@ def bulk(server: Neo4jServer, work: Path, options: argparse.Namespace) -> Path:
     server.start()
     shell = [server.home / "bin" / "cypher-shell", "-a", server.uri, "-u", server.user]
     for name in ("constraints.cypher", "after-import.cypher"):
-        taken = timed(lambda name=name: neo4j_home.run(server, [*shell, "-f", out / name]))  # type: ignore[misc]
+        taken = timed(lambda name=name: neo4j_home.run(server, [*shell, "-f", out / name], {}, LIMIT_S))  # type: ignore[misc]
         print(f"{name:<34}{taken:>8.1f}{'':>18}{load():>7}", flush=True)
     with neo4j.GraphDatabase.driver(server.uri, auth=(server.user, server.password)) as driver:
         driver.execute_query("CALL db.awaitIndexes(600)")
@@ -253,6 +256,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--online", type=int, default=1_000, help="studies for the driver; 0 leaves it out")
     parser.add_argument("--studies", type=int, default=20_000, help="studies for bulk and queries; 0 leaves them out")
+    parser.add_argument("--tables", type=Path, help="a folder that _graph_tables.py has filled, in place of --studies")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--heap-mb", type=int, default=2_048)
     parser.add_argument("--pagecache-mb", type=int, default=1_024)

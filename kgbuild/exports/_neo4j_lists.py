@@ -113,15 +113,17 @@ def after_import(patterns: Mapping[str, str], found: Lists) -> str:
             for suffix, value in (("0", "[]"), ("1", "['']")):
                 if (seen.empty, seen.lone)[int(suffix)]:
                     mark = "".join(f"\\u{ord(character):04X}" for character in found.mark) + suffix
-                    lines.append(_fill(pattern, f"x.`{name}` = ['{mark}']", name, value))
+                    value = f"CASE WHEN x.`{name}` = ['{mark}'] THEN {value} ELSE x.`{name}` END"
+                    lines.append(_fill(pattern, name, value))
         elif seen.empty:
-            lines.append(_fill(pattern, f"x.`{name}` IS NULL", name, "[]"))
+            lines.append(_fill(pattern, name, f"coalesce(x.`{name}`, [])"))
     return "\n".join(lines) + "\n"
 
 
-def _fill(pattern: str, where: str, name: str, value: str) -> str:
-    change = f"CALL (x) {{ SET x.`{name}` = {value} }} IN TRANSACTIONS OF {_FILL_ROWS} ROWS"
-    return f"MATCH {pattern} WHERE {where} {change};"
+def _fill(pattern: str, name: str, value: str) -> str:
+    # a WHERE on the property that is set would have the server gather every row in memory before the first is written;
+    # setting what is there already writes nothing
+    return f"MATCH {pattern} CALL (x) {{ SET x.`{name}` = {value} }} IN TRANSACTIONS OF {_FILL_ROWS} ROWS;"
 
 
 def statements(folder: Path) -> list[str]:

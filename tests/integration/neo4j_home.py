@@ -101,7 +101,9 @@ def make(server: Neo4jServer) -> Path:
     return home
 
 
-def run(server: Neo4jServer, command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Done:
+def run(
+    server: Neo4jServer, command: Sequence[str | Path], env: Mapping[str, str] | None = None, limit_s: float = 300
+) -> Done:
     """Run one of the export's scripts; starts and stops the server when the script asks for it."""
     home = make(server)
     base = {"NEO4J_HOME": str(home), "NEO4J_URI": server.uri, "NEO4J_PASSWORD": server.password, "HEAP_SIZE": "512m"}
@@ -110,7 +112,7 @@ def run(server: Neo4jServer, command: Sequence[str | Path], env: Mapping[str, st
             [str(word) for word in command], env={**os.environ, **base, **(env or {})}, stdout=out, stderr=err
         )
         asked = home / "run" / "asked"
-        end = time.monotonic() + 300
+        end = time.monotonic() + limit_s
         while process.poll() is None:
             if asked.is_file():
                 if asked.read_text().strip() == "start":

@@ -23,11 +23,8 @@ import urllib.request
 from pathlib import Path
 
 VERSION = "5.26.20"
-_ARTEFACTS = (
-    ("org.neo4j", "neo4j", VERSION),
-    ("org.neo4j.app", "neo4j-server", VERSION),
-    ("org.neo4j.client", "neo4j-browser", "5.24.0"),
-)
+OLDER = "5.13.0"  # from before what kgbuild asks of a server
+_BROWSER = ("org.neo4j.client", "neo4j-browser", "5.24.0")
 _START_S = 240  # a limit for a machine that does much else; 5 s are usual
 JAVA_QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto")  # for programs that live for seconds
 _JAVA = (
@@ -53,26 +50,28 @@ def _need_java() -> None:
         raise Unavailable(f"Java 17 is needed, found {told.splitlines()[:1]}: apt-get install openjdk-17-jre-headless")
 
 
-def jars() -> Path:
-    """Folder of the server's jars, fetched if this version has not been yet.
+def jars(release: str = VERSION) -> Path:
+    """Folder of the server's jars, fetched if this version has not been yet. Browser comes with ``VERSION`` only.
 
     Raises:
         Unavailable: Java or Maven is missing, or Maven could not fetch them.
     """
     _need_java()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kgbuild-tests"
-    place = cache / f"neo4j-{VERSION}"
+    place = cache / f"neo4j-{release}"
     if place.is_dir():
         return place
     if shutil.which("mvn") is None:
         raise Unavailable("no Maven, which fetches the Neo4j server: apt-get install maven")
     cache.mkdir(parents=True, exist_ok=True)
+    wanted = [("org.neo4j", "neo4j", release), ("org.neo4j.app", "neo4j-server", release)]
+    wanted += [_BROWSER] if release == VERSION else []
     with tempfile.TemporaryDirectory(dir=cache, prefix="fetching-") as name:
         folder = Path(name)
         dependencies = "".join(
             f"<dependency><groupId>{group}</groupId><artifactId>{artefact}</artifactId><version>{version}</version>"
             "</dependency>"
-            for group, artefact, version in _ARTEFACTS
+            for group, artefact, version in wanted
         )
         (folder / "pom.xml").write_text(
             "<project><modelVersion>4.0.0</modelVersion><groupId>kgbuild.tests</groupId><artifactId>neo4j</artifactId>"
@@ -81,7 +80,7 @@ def jars() -> Path:
         command = ["mvn", "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={folder / 'lib'}"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900)
         if done.returncode != 0:
-            raise Unavailable(f"Maven could not fetch Neo4j {VERSION}: {(done.stdout + done.stderr)[-1500:]}")
+            raise Unavailable(f"Maven could not fetch Neo4j {release}: {(done.stdout + done.stderr)[-1500:]}")
         try:
             (folder / "lib").rename(place)
         except OSError:
@@ -110,10 +109,12 @@ class Neo4jServer:
 
     user = "neo4j"
 
-    def __init__(self, home: Path, *, heap_mb: int = 512, pagecache_mb: int = 64, quick: bool = False) -> None:
+    def __init__(
+        self, home: Path, *, heap_mb: int = 512, pagecache_mb: int = 64, quick: bool = False, release: str = VERSION
+    ) -> None:
         """Make a home. ``quick`` leaves the JVM's better compiler out: a test is over before it pays."""
         self.home = home
-        self.lib = jars()
+        self.lib = jars(release)
         self.bolt_port, self.http_port = free_port(), free_port()
         self.password = "p" + secrets.token_urlsafe(16)  # a dash in front would be an option to neo4j-admin
         self._heap_mb = heap_mb
@@ -132,6 +133,7 @@ class Neo4jServer:
             "server.memory.pagecache.size": f"{pagecache_mb}m",
             "db.tx_log.rotation.retention_policy": "keep_none",
             "dbms.usage_report.enabled": "false",
+            "server.config.strict_validation.enabled": str(release == VERSION).lower(),  # older ones know fewer
         }
         self.settings = settings
         self._write_settings({})

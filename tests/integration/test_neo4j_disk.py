@@ -8,7 +8,6 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import neo4j
 import pytest
 
 from kgbuild.errors import StoreError
@@ -51,6 +50,7 @@ def server(small_disk: Path) -> Iterator[Neo4jServer]:
 
 
 def test_a_full_disk_at_the_server(server: Neo4jServer, built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    neo4j = pytest.importorskip("neo4j")
     monkeypatch.setenv("NEO4J_PASSWORD", server.password)
     monkeypatch.setattr(_neo4j_connection, "RETRY_S", 5.0)
     monkeypatch.setattr(_neo4j_load, "BATCH", 100)

@@ -16,7 +16,7 @@ from kgbuild.cli import app
 from kgbuild.errors import StoreError
 from kgbuild.stores import _neo4j_connection as connection
 from kgbuild.stores.neo4j import Neo4jStore
-from tests.integration.neo4j_server import Neo4jServer, free_port
+from tests.integration.neo4j_server import OLDER, Neo4jServer, Unavailable, free_port
 
 pytestmark = pytest.mark.integration
 
@@ -92,6 +92,31 @@ def test_an_older_server(neo4j_empty: Neo4jServer, monkeypatch: pytest.MonkeyPat
         said = refused()
         assert f"the server is Neo4j Kernel {version}" in said
         assert "Neo4j 5.26 or later" in said
+
+
+def test_a_real_older_server(tmp_path: Path, built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused in plain words before anything is written."""
+    neo4j = pytest.importorskip("neo4j")
+    try:
+        server = Neo4jServer(tmp_path / "older", quick=True, release=OLDER)
+    except Unavailable as reason:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI must run the Neo4j tests: {reason}")
+        pytest.skip(f"OLDER SERVER NOT TRIED: {reason}")
+    server.start()
+    try:
+        monkeypatch.setenv("NEO4J_PASSWORD", server.password)
+        done = CliRunner().invoke(app, ["load", "--store", "neo4j", "--uri", server.uri, "-w", str(built)])
+        assert done.exit_code == 1
+        assert f"the server is Neo4j Kernel {OLDER}" in done.stderr
+        assert "Neo4j 5.26 or later" in done.stderr
+        auth = (server.user, server.password)
+        with neo4j.GraphDatabase.driver(server.uri, auth=auth, notifications_min_severity="OFF") as driver:
+            assert driver.execute_query("MATCH (n) RETURN count(n)").records[0][0] == 0
+            names = driver.execute_query("SHOW CONSTRAINTS YIELD name RETURN collect(name)").records[0][0]
+        assert names == []
+    finally:
+        server.kill()
 
 
 @pytest.fixture(scope="module")
