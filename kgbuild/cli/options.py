@@ -171,8 +171,9 @@ def _mend(error: OSError) -> str:
 
 
 def interrupted() -> int:
-    """Say how to go on after Ctrl-C."""
-    print(f"\nstopped. What is done is kept; go on with:\n  {command_line()}", file=sys.stderr)  # noqa: T201
+    """Say how to go on after Ctrl-C: with the same command, which for ``train`` must say that it goes on."""
+    again = command_line() + (" --resume" if sys.argv[1:2] == ["train"] and "--resume" not in sys.argv else "")
+    print(f"\nstopped. What is done is kept; go on with:\n  {again}", file=sys.stderr)  # noqa: T201
     return 130
 
 

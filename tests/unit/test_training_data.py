@@ -182,7 +182,7 @@ def test_the_inference_graphs_alone_are_split_by_hash(tmp_path: Path) -> None:
 def test_images_are_chosen_by_view_and_studies_without_are_skipped_or_text_only(tmp_path: Path) -> None:
     run = run_of(tmp_path)
     seeing = replace(RECIPE, trainer="vlm-kg")
-    shots = {
+    shots: dict[str, list[tuple[str, str | None, str | None]]] = {
         "CXR3": [("a", "Lateral", "a.png"), ("b", "PA", "b.png")],
         "CXR6": [("c", "LATERAL", "c.png")],
         "CXR7": [("d", None, "d.png")],

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -167,7 +168,7 @@ def test_lora_is_merged_and_bf16_trains(data: TrainingData, tmp_path: Path) -> N
 
 
 def test_packed_texts_do_not_see_one_another(data: TrainingData, tmp_path: Path) -> None:
-    settings = {"max_steps": 1, "log_steps": 1, "evaluate_steps": 1000}
+    settings: dict[str, Any] = {"max_steps": 1, "log_steps": 1, "evaluate_steps": 1000}
     apart = LLMKG().train(made.recipe(batch_size=12, **settings), data, tmp_path / "apart")
     recipe = made.recipe(batch_size=4, packing=True, **settings)
     packed = LLMKG().train(replace(recipe, data=replace(recipe.data, max_length=200)), data, tmp_path / "packed")
