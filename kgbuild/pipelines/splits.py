@@ -3,7 +3,8 @@
 Half of R2Gen's IU test findings stand word for word in its training split, so a data set's own split is not enough.
 Studies that share a patient or a text are one group. A study keeps its own split, unless it is for training and its
 group also holds one for evaluation: then it is left out, so that published test sets stay as they are. Studies
-without a split of their own get one by a hash of their group: 80 % train, 10 % validate, 10 % test.
+without a split of their own are for training beside others that are, and else get a split by a hash of their group:
+80 % train, 10 % validate, 10 % test.
 """
 
 from __future__ import annotations
@@ -82,18 +83,19 @@ def assign(studies: Iterable[Listed]) -> Disjoint:
         groups.join(f"study {study}", f"text {text}")
         if patient:
             groups.join(f"study {study}", f"patient {patient}")
-    evaluated: dict[str, set[str]] = {}
+    given: dict[str, set[str]] = {}
     for study, split in own.items():
-        if split is not None and split != TRAIN:
-            evaluated.setdefault(groups.find(f"study {study}"), set()).add(split)
+        if split is not None:
+            given.setdefault(groups.find(f"study {study}"), set()).add(split)
     for study, split in own.items():
         group = groups.find(f"study {study}")
-        held = evaluated.get(group, set()) - {split}
+        theirs = given.get(group, set())
+        held = theirs - {split, TRAIN}
         if split in (None, TRAIN) and held:
             result.split[study] = None
             result.counts["left out: shares text or patient with another split"] += 1
         else:
-            result.split[study] = split or _by_hash(group)
+            result.split[study] = split or (TRAIN if theirs else _by_hash(group))
     return result
 
 

@@ -40,7 +40,7 @@ PAPER: dict[str, dict[str, int]] = {
 """Training and validation examples as the VLM-KG paper states them. It does not say how they were counted."""
 COUNTED = ("studies", "sections", "entities", "triplets", "empty completions")
 _ROWS = 2048
-_VERSION = 1
+_VERSION = 2
 
 
 def prepare(
@@ -74,7 +74,7 @@ def prepare(
     spool = files.part_path(out / "examples.parquet")
     try:
         _write(spool, _told(examples, progress, source.manifest.n_studies if isinstance(source, Run) else 0))
-        split = _own(spool) if paper_split else _disjoint(spool, counts)
+        split = _own(spool, counts) if paper_split else _disjoint(spool, counts)
         _repeats(spool, split, counts)
         fingerprint = _sort(spool, split, out, counts)
     finally:
@@ -153,11 +153,13 @@ def _disjoint(spool: Path, counts: Counter[str]) -> dict[str, str | None]:
     return assigned.split
 
 
-def _own(spool: Path) -> dict[str, str | None]:
-    """The data set's own splits; studies that have none get one as ever."""
+def _own(spool: Path, counts: Counter[str]) -> dict[str, str | None]:
+    """The data set's own splits; studies outside them are left out. A data set without splits gets them as ever."""
     listed = list(_ids(spool))
-    made = assign(one for one in listed if one.split is None).split
-    return {one.study_id: one.split or made[one.study_id] for one in listed}
+    if not any(one.split for one in listed):
+        return _disjoint(spool, counts)
+    counts["left out: not in the data set's own split"] = sum(one.split is None for one in listed)
+    return {one.study_id: one.split for one in listed}
 
 
 def _repeats(spool: Path, split: dict[str, str | None], counts: Counter[str]) -> None:

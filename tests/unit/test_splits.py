@@ -31,6 +31,13 @@ def test_a_training_text_that_is_also_tested_is_left_out(tmp_path: Path) -> None
     assert found == {"CXR1": None, "CXR2": "test", "CXR3": "train", "CXR4": "val", "CXR5": None, "CXR6": None}
 
 
+def test_a_study_without_a_split_goes_with_those_that_share_its_text(tmp_path: Path) -> None:
+    texts = {uid: f"Nodule {uid % 30}." for uid in range(1, 61)}  # 31 to 60 repeat 1 to 30
+    found = assigned(tmp_path, texts, {uid: "train" if uid < 20 else "test" for uid in range(1, 31)})
+    assert {found[f"CXR{uid}"] for uid in range(31, 50)} == {"train"}
+    assert {found[f"CXR{uid}"] for uid in range(50, 61)} == {None}
+
+
 def test_without_a_split_equal_texts_go_together(tmp_path: Path) -> None:
     texts = {uid: f"Nodule {uid % 40}." for uid in range(1, 201)}
     found = assigned(tmp_path, texts, {})

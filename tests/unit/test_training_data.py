@@ -81,6 +81,14 @@ def test_the_papers_split_keeps_repeated_texts_and_says_so(run: Run, tmp_path: P
     assert data.counts["test: texts that stand in training"] == 1
 
 
+def test_the_papers_split_leaves_out_what_is_in_none(tmp_path: Path) -> None:
+    run = run_of(tmp_path, {1: "Mass.", 2: "Nodule.", 3: "Mass."}, {1: "train", 2: "test"})
+    data = training_data.prepare(run, RECIPE, tmp_path / "data", paper_split=True)
+    assert ids(data) == {"train": ["CXR1"], "validate": [], "test": ["CXR2"]}
+    assert data.counts["left out: not in the data set's own split"] == 1
+    assert ids(training_data.prepare(run, RECIPE, tmp_path / "all"))["train"] == ["CXR1", "CXR3"]
+
+
 def test_the_papers_form_drops_presence_and_lone_entities(run: Run, tmp_path: Path) -> None:
     recipe = replace(RECIPE, data=replace(RECIPE.data, certainty="none", prompt=None))
     data = training_data.prepare(run, recipe, tmp_path / "data")
