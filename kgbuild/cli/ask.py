@@ -137,16 +137,16 @@ def explain(
     found = look(workspace, study, run)
     parts = {"tokens": found.tokens, "entities": found.entities, "relations": found.relations, "links": found.links}
     if fmt is o.Format.json:
-        console.document(
-            {"study": found.study, "run": found.run, "status": found.status, "reason": found.reason, **parts}
-        )
+        facts = {"study": found.study, "run": found.run, "status": found.status, "reason": found.reason}
+        console.document({**facts, **parts, **found.written})
         return
     if fmt is o.Format.csv:
         keys = list(dict.fromkeys(["part", *(key for rows in parts.values() for row in rows for key in row)]))
         lines = [[{"part": part, **row}.get(key) for key in keys] for part, rows in parts.items() for row in rows]
         console.rows(keys, lines, "csv")
         return
-    console.facts({"study": found.study, "run": found.run, "status": found.status, "reason": found.reason})
+    facts = {"study": found.study, "run": found.run, "status": found.status, "reason": found.reason}
+    console.facts({**facts, **found.written})
     console.plain(" ".join(f"{row['text']}[{row['token']}]" for row in found.tokens))
     for part in ("entities", "relations", "links"):
         rows = parts[part]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 import torch
@@ -177,6 +178,11 @@ class Vocabulary:
         self._texts = [text for text, _ in pairs]
         self._ids = [number for _, number in pairs]
         self.bytes_of = dict(zip(self._ids, self._texts, strict=True))
+        self._any: dict[str, Language] = {}
+
+    def any_words(self, certainty: Certainty) -> Language:
+        """The language of any words, one for all prompts: what its few states allow is found once."""
+        return self._any.setdefault(certainty, Language(AnyWords(), certainty))
 
     def allowed(self, language: Language, state: State) -> list[int]:
         """Ids of the tokens whose bytes all lead on from ``state``."""
@@ -196,6 +202,12 @@ class Vocabulary:
                     todo.append((low, end, depth + 1, then))
                 low = end
         return found
+
+
+@lru_cache(maxsize=2)
+def vocabulary_of(tokenizer: Any) -> Vocabulary:
+    """A tokenizer's vocabulary, sorted once (0.5 s for 150,000 tokens), not once a call of ``generate``."""
+    return Vocabulary(tokenizer)
 
 
 def token_bytes(tokenizer: Any) -> dict[int, bytes]:

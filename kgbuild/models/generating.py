@@ -19,7 +19,7 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from kgbuild.errors import KgbuildError
-from kgbuild.models.constraints import AnyWords, Constraint, Language, ReportWords, Vocabulary
+from kgbuild.models.constraints import Constraint, Language, ReportWords, Vocabulary, vocabulary_of
 from kgbuild.models.generated import Generated
 from kgbuild.models.language import context_length
 from kgbuild.notation.triplets import Certainty
@@ -177,8 +177,7 @@ class _Decoder:
         self._end: list[int] = list(end) if isinstance(end, list | tuple) else [end]
         self._pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self._end[0]
         self._beams = decoding.beams if decoding.strategy == "beam" else 1
-        self._vocabulary = None if decoding.constraint == "none" else Vocabulary(tokenizer)
-        self._any = Language(AnyWords(), certainty)
+        self._vocabulary = None if decoding.constraint == "none" else vocabulary_of(tokenizer)
 
     def __call__(self, batch: list[_Item]) -> list[Generated]:
         width = max(len(item.ids) for item in batch)
@@ -219,7 +218,7 @@ class _Decoder:
             processors.append(
                 Constraint(
                     self._vocabulary,
-                    [self._language(item) for item in batch],
+                    [self._language(self._vocabulary, item) for item in batch],
                     width=width,
                     beams=self._beams,
                     end=self._end,
@@ -229,10 +228,10 @@ class _Decoder:
             processors.append(Draw(self._decoding, [item.prompt for item in batch]))
         return processors
 
-    def _language(self, item: _Item) -> Language:
+    def _language(self, vocabulary: Vocabulary, item: _Item) -> Language:
         if self._decoding.constraint == "copy":
             return Language(ReportWords(item.words or ()), self._certainty)
-        return self._any
+        return vocabulary.any_words(self._certainty)
 
     def _read(self, ids: list[int]) -> Generated:
         end = next((i for i, token in enumerate(ids) if token in self._end), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,10 @@ from kgbuild.pipelines.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Rows as dicts, ready to print: the column names are the keys."""
+    """Rows as dicts, ready to print: the column names are the keys.
+
+    ``written`` is a language model's ``output``, what of it was ``rejected``, and ``notes``; empty for others.
+    """
 
     study: str
     run: str
@@ -25,6 +28,7 @@ class Explanation:
     entities: list[dict[str, Any]]
     relations: list[dict[str, Any]]
     links: list[dict[str, Any]]
+    written: dict[str, Any] = field(default_factory=dict)
 
 
 def explain(workspace: Path, study_id: str, run_id: str | None = None) -> Explanation:
@@ -94,4 +98,8 @@ def _explain(row: dict[str, Any], run_id: str, links: list[dict[str, Any]]) -> E
         }
         for r in parsed.relations
     ]
-    return Explanation(row["study_id"], run_id, row["status"], row["reason"], tokens, entities, relations, links)
+    told = {"output": parsed.output, "rejected": list(parsed.rejected), "notes": list(parsed.notes)}
+    written = told if parsed.output is not None else {}
+    return Explanation(
+        row["study_id"], run_id, row["status"], row["reason"], tokens, entities, relations, links, written
+    )

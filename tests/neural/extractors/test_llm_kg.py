@@ -54,6 +54,8 @@ def test_outputs_are_kept_counted_and_grounded(checkpoint: Path, tmp_path: Path)
     assert summary.counts["studies with rejected pieces"] == sum(bool(row["rejected"]) for row in got)
     cut = sum("cut at max_new_tokens" in row["notes"] for row in got)
     assert summary.counts.get("cut at max_new_tokens", 0) == cut > 0
+    shown = kgbuild.explain(tmp_path, got[0]["study_id"])
+    assert shown.written == {name: got[0][name] for name in ("output", "rejected", "notes")}
     for row in got:
         for entity in row["entities"]:
             assert row["tokens"][entity["start"] : entity["end"]] == entity["text"].split(" ")
