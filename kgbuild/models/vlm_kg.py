@@ -25,7 +25,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 IMAGE = "<image>"
-_HEADS_WITH_MORE = ("final_logit_softcapping", "logit_scale", "lm_head_multiplier")
+_HEADS_WITH_MORE = (
+    "final_logit_softcapping",
+    "logit_scale",
+    "logits_scaling",
+    "lm_head_multiplier",
+    "output_multiplier",
+)  # names of what models do to their logits after the linear layer
 
 
 def image_prompt(prompt: str, n: int) -> str:

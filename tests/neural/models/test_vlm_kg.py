@@ -178,9 +178,10 @@ def test_a_language_model_with_a_head_of_its_own_keeps_it(embeds: Tensor, tmp_pa
     assert torch.equal(loaded(**batch, image_embeds=embeds[:1]).logits, model(**batch, image_embeds=embeds[:1]).logits)
 
 
-def test_a_head_that_does_more_than_multiply_is_refused() -> None:
+@pytest.mark.parametrize("name", ["final_logit_softcapping", "logits_scaling"])  # Gemma 2, Granite
+def test_a_head_that_does_more_than_multiply_is_refused(name: str) -> None:
     language, tokenizer = tiny_language()
-    language.config.final_logit_softcapping = 30.0
+    setattr(language.config, name, 30.0)
     with pytest.raises(KgbuildError, match="head is not supported"):
         VLMKGForCausalLM.from_language(language, tokenizer, PROJECTOR)
 
