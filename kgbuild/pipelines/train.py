@@ -81,6 +81,11 @@ def prepared(
     sees = recipe.trainer != "llm-kg"
     if sees and source is None:
         raise UsageError(f"{recipe.trainer} needs a data set's images", next_step="--dataset NAME --root DIR")
+    if sees and radgraph:
+        raise UsageError(
+            f"RadGraph's files name no images, and {recipe.trainer} needs them",
+            next_step="kgbuild import radgraph FILE --dataset mimic --root DIR, then train on that run",
+        )
     root = f"{source.root} {source.images}" if sees and source is not None else ""
     key = training_data.key(given, recipe, sees=sees, paper_split=paper_split, root=root)
     folder = space.path / "training" / f"{recipe.data.dataset}-{key}"
