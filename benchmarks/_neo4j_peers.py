@@ -99,6 +99,11 @@ def graphrag(nodes: Any, edges: Any) -> str:
 
 def kgx(nodes: Any, edges: Any) -> str:
     """KGX: its Neo4j sink, as the Transformer drives it."""
+    from unittest.mock import MagicMock
+
+    import bmt
+
+    bmt.Toolkit = MagicMock  # kgx asks the network for Biolink's model when imported; its Neo4j sink does without
     from kgx.sink import NeoSink
 
     class Owner:

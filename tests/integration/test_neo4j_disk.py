@@ -64,7 +64,7 @@ def test_a_full_disk_at_the_server(server: Neo4jServer, built: Path, monkeypatch
             if done > total / 4 and not filler.exists():
                 filler.write_bytes(b"x" * (shutil.disk_usage(data).free - 20_000))
 
-    for reason in ("could not write to its disk", "has shut the database down"):
+    for reason in ("could not write to its disk", "has the database shut"):
         store = Neo4jStore(uri=server.uri)
         with pytest.raises(StoreError, match=reason) as refused:
             store.load(built / "graph", progress=fill)
