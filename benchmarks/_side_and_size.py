@@ -1,4 +1,7 @@
-"""Report sentences whose words of side and size are removed, beside triplets that still hold them."""
+"""Report sentences whose words of side and size are removed, beside triplets that still hold them.
+
+A side has one spelling here: ``right-sided`` becomes ``right``, because no picture shows which of the two was written.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,7 @@ from kgbuild.labels import EntityType, Presence
 from kgbuild.notation.triplets import Triplet, format_triplets, parse_triplets, to_triplets
 
 SIDES = frozenset(("left", "right", "bilateral", "bilaterally", "both"))
-SIZES = frozenset(
-    (
-        *("trace", "tiny", "minimal", "minimally", "small", "slight", "slightly", "mild", "mildly", "moderate"),
-        *("moderately", "large", "massive", "severe", "severely", "marked", "markedly", "extensive", "borderline"),
-    )
-)
+SIZES = frozenset(("trace", "tiny", "small", "moderate", "large", "massive"))  # not degrees, such as "severe"
 REMOVED = SIDES | SIZES
 
 
@@ -60,7 +58,8 @@ def records(annotation: Annotation) -> Iterator[Record]:
             continue
         words = [annotation.tokens[place].text for place in range(start, end) if place not in gone]
         part = _part(annotation, inside)
-        yield Record(annotation.study_id, " ".join(words).lower(), format_triplets(to_triplets(part)).lower())
+        triplets = format_triplets(to_triplets(part)).lower().replace(" - sided", "")
+        yield Record(annotation.study_id, " ".join(words).lower(), triplets)
 
 
 def _part(annotation: Annotation, inside: list[int]) -> Annotation:

@@ -1,7 +1,7 @@
 """Does the image matter? VLM-KG with true images, with shuffled ones, and LLM-KG without, where the text hides what
 the image shows.
 
-    python benchmarks/image_matters.py [--work DIR] [--quick]
+    python benchmarks/image_matters.py [--work DIR] [--studies N] [--encoder-steps N] [--steps N] [--more N] [--test N]
 
 On the synthetic MIMIC words of side and size are removed from the report's sentences but not from the triplets that
 are to be written. A small LLM-KG from random weights is trained on that; from it VLM-KG, with images, and, with as many
@@ -222,9 +222,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("image_matters"), help="folder for what is made")
     parser.add_argument("--studies", type=int, default=4000, help="of each of the two sets")
-    parser.add_argument("--encoder-steps", type=int, default=150)
-    parser.add_argument("--steps", type=int, default=800, help="of LLM-KG from random weights")
-    parser.add_argument("--more", type=int, default=600, help="steps of VLM-KG, and again of LLM-KG")
+    parser.add_argument("--encoder-steps", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=1000, help="of LLM-KG from random weights")
+    parser.add_argument("--more", type=int, default=1000, help="steps of VLM-KG, and again of LLM-KG")
     parser.add_argument("--test", type=int, default=600, help="sentences tested on")
     given = parser.parse_args()
     work = given.work.resolve()

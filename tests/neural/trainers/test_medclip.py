@@ -90,7 +90,7 @@ def test_resumed_training_equals_a_straight_one(tmp_path: Path, monkeypatch: pyt
 def test_another_recipe_is_not_resumed_and_a_training_not_overwritten(tmp_path: Path) -> None:
     data = made(tmp_path / "data")
     PLUGIN().train(recipe(), data, tmp_path / "out")
-    with pytest.raises(KgbuildError, match="checkpoint-3"):
+    with pytest.raises(KgbuildError, match="checkpoint-6"):
         PLUGIN().train(recipe(), data, tmp_path / "out")
     with pytest.raises(KgbuildError, match="another recipe"):
         PLUGIN().train(recipe(learning_rate=1e-2), data, tmp_path / "out", resume=True)
