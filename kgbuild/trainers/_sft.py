@@ -9,9 +9,7 @@ OUT/training.json    recipe and data of the training that was begun here
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import warnings
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,16 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import PrinterCallback
-from trl import SFTConfig
 
 from kgbuild import files
 from kgbuild.errors import KgbuildError
 from kgbuild.models._loading import quiet
-from kgbuild.models.checkpoint import META, CheckpointMeta, begin, package_versions, save_checkpoint
+from kgbuild.models.checkpoint import CheckpointMeta, begin, package_versions, save_checkpoint
 from kgbuild.models.language import context_length
 from kgbuild.recipes import Recipe, as_dict
 from kgbuild.recipes.steps import warnings_for
 from kgbuild.trainers import _processes
+from kgbuild.trainers._settings import refuse_machine, settings
 from kgbuild.trainers._tokens import Collate, Wrap, as_it_is, labelled, tokenize
 from kgbuild.trainers._trainer import Fit, Measure, Watch, interruptible
 from kgbuild.trainers.base import Progress, ScoreTexts, Trained, TrainingData
@@ -39,10 +37,6 @@ if TYPE_CHECKING:
 
     from kgbuild.models.medclip import ImageEncoder
     from kgbuild.trainers._images import Embeddings
-
-BEGUN = "training.json"
-_FREE = ("save_steps", "log_steps", "report_to", "evaluate_steps", "evaluate_studies", "patience")
-"""Settings that may change between a training and its resumption."""
 
 
 @dataclass(frozen=True)
@@ -68,65 +62,6 @@ class Job:
     embeds: Embeddings | None = None
     image_encoder: ImageEncoder | None = None
     said: list[str] = field(default_factory=list)
-
-
-def check_folder(recipe: Recipe, data: TrainingData, out: Path, resume: bool) -> Path | None:
-    """The newest whole ``checkpoint-N`` to go on from, or null; notes in the folder what is trained here.
-
-    Raises:
-        KgbuildError: the folder holds an unfinished training and ``resume`` was not said, or another recipe's or
-            another data's training is to be resumed (what differs is named).
-    """
-    found = newest(out)
-    if (out / META).is_file() and not resume:
-        raise KgbuildError(
-            f"{out} holds a finished checkpoint", expected="another --out, or --resume to train on where it stopped"
-        )
-    asked = {"recipe": as_dict(recipe), "data": data.fingerprint}
-    begun = out / BEGUN
-    if found is not None and not resume:
-        raise KgbuildError(
-            f"{out} holds an unfinished training with {found.name}",
-            expected="--resume to go on with it, or another --out",
-        )
-    if found is not None and begun.is_file():
-        _same(json.loads(begun.read_text(encoding="utf-8")), asked, out)
-    if _processes.rank() == 0:
-        out.mkdir(parents=True, exist_ok=True)
-        files.write_text(begun, json.dumps(asked, indent=1) + "\n")
-    return found
-
-
-def _same(before: dict[str, Any], now: dict[str, Any], out: Path) -> None:
-    differ = [] if before["data"] == now["data"] else ["the training data"]
-    for part in ("model", "data", "training"):
-        a, b = before["recipe"].get(part, {}), now["recipe"][part]
-        differ += [
-            f"{part}.{key}: {a.get(key)} → {b.get(key)}"
-            for key in sorted({*a, *b})
-            if a.get(key) != b.get(key) and key not in _FREE
-        ]
-    if differ:
-        raise KgbuildError(
-            "what is to be resumed was begun otherwise: " + "; ".join(differ),
-            where=str(out),
-            expected="the recipe and data that it was begun with",
-            next_step="another --out for another training",
-        )
-
-
-def newest(out: Path) -> Path | None:
-    """The newest whole ``checkpoint-N``: its ``trainer_state.json`` is written last."""
-    found: list[tuple[int, Path]] = []
-    for folder in out.glob("checkpoint-*"):
-        number = folder.name.removeprefix("checkpoint-")
-        try:
-            step = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))["global_step"]
-        except (OSError, ValueError, KeyError):
-            continue
-        if number.isdigit() and int(number) == step and (folder / "optimizer.pt").is_file():
-            found.append((step, folder))
-    return max(found)[1] if found else None
 
 
 def fit(job: Job, *, resume: Path | None, score: ScoreTexts | None, progress: Progress) -> Trained:
@@ -163,13 +98,13 @@ def _fit(job: Job, resume: Path | None, score: ScoreTexts | None, progress: Prog
             said.append(f"{tokens.dropped:,} pairs of {name} are longer than {limit:,} tokens and were left out")
         if tokens is not None and tokens.unreadable:
             said.append(f"{tokens.unreadable:,} pairs of {name} were left out: their image cannot be read")
-    _refuse_machine(recipe)
+    refuse_machine(recipe)
     model = _adapted(job)
     packs = part.packing
     watch = Watch(job.out, progress, part.patience, lambda folder: _keep(trainer, folder))
     trainer = Fit(
         model=model,
-        args=_settings(job, limit, n_validate > 0),
+        args=settings(recipe, job.out, limit, evaluates=n_validate > 0),
         train_dataset=labelled(train.rows) if packs else train.rows,
         eval_dataset=(labelled(validate.rows) if packs else validate.rows) if validate and n_validate else None,
         processing_class=job.tokenizer,
@@ -187,69 +122,6 @@ def _fit(job: Job, resume: Path | None, score: ScoreTexts | None, progress: Prog
         raise KeyboardInterrupt
     metrics = _finish(job, trainer, watch, n_validate > 0)
     return Trained(job.out, metrics, tuple(said))
-
-
-def _refuse_machine(recipe: Recipe) -> None:
-    """Say before the training what this machine, or this kind of training, cannot do."""
-    part = recipe.training
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if gpus > 1 and _processes.world() == 1:
-        raise KgbuildError(
-            f"{gpus} GPUs are visible to one process",
-            next_step=f"torchrun --nproc_per_node {gpus} -m kgbuild train … for all, CUDA_VISIBLE_DEVICES=0 for one",
-        )
-    if gpus and part.precision == "bf16" and not torch.cuda.is_bf16_supported():
-        raise KgbuildError("this GPU cannot compute in bf16", next_step="--set training.precision=fp32")
-    sharded = [name for name in ("FSDP", "DEEPSPEED") if os.environ.get(f"ACCELERATE_USE_{name}") == "true"]
-    if sharded:
-        raise KgbuildError(
-            f"training with {sharded[0]} is not supported: these models fit one GPU, so each holds the whole model",
-            next_step="torchrun, or accelerate launch with training/launch/accelerate_8gpu.yaml",
-        )
-    if part.packing and recipe.trainer != "llm-kg":
-        raise KgbuildError("training.packing is for llm-kg: packed rows would share an image", expected="false")
-
-
-def _settings(job: Job, limit: int, evaluates: bool) -> SFTConfig:
-    part = job.recipe.training
-    on_gpu = torch.cuda.is_available()
-    steps = part.evaluate_steps
-    # packed texts do not see one another: TRL packs whole rows, gives positions, and trains without a cache
-    rows = (
-        {"packing": True, "packing_strategy": "bfd", "eval_packing": False, "max_length": limit}
-        if part.packing  # nothing is cut either way: pairs that are too long were counted and refused before
-        else {"max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}, "remove_unused_columns": False}
-    )
-    return SFTConfig(
-        output_dir=str(job.out),
-        num_train_epochs=part.epochs,
-        max_steps=part.max_steps if part.max_steps is not None else -1,
-        per_device_train_batch_size=part.batch_size,
-        per_device_eval_batch_size=part.batch_size,
-        gradient_accumulation_steps=part.accumulation,
-        learning_rate=part.learning_rate,
-        warmup_steps=part.warmup_steps,
-        lr_scheduler_type=part.schedule,
-        weight_decay=part.weight_decay,
-        bf16=part.precision == "bf16",
-        activation_checkpointing=part.gradient_checkpointing,
-        **rows,
-        seed=part.seed,
-        data_seed=part.seed,
-        save_strategy="steps",
-        save_steps=part.save_steps,
-        save_total_limit=2,
-        logging_steps=part.log_steps,
-        logging_nan_inf_filter=False,
-        eval_strategy=("no" if not evaluates else "epoch" if steps is None else "steps"),
-        eval_steps=steps,
-        prediction_loss_only=True,
-        report_to=part.report_to,
-        disable_tqdm=True,
-        use_cpu=not on_gpu,
-        ddp_find_unused_parameters=False,
-        dataloader_pin_memory=on_gpu,
-    )
 
 
 def _adapted(job: Job) -> Any:

@@ -32,9 +32,9 @@ class LLMKG:
     ) -> Trained:
         """Tune all weights, or LoRA adapters; see ``Trainer.train``."""
         _needs.language(recipe)
-        from kgbuild.trainers import _sft
+        from kgbuild.trainers import _folder, _sft
 
-        newest = _sft.check_folder(recipe, data, out, resume)
+        newest = _folder.check_folder(recipe, data, out, resume)
         model, tokenizer = start(recipe, data)
         job = _sft.Job(recipe, data, out, model, tokenizer, template_for(recipe.data.prompt, recipe.data.certainty))
         return _sft.fit(job, resume=newest, score=score, progress=progress)

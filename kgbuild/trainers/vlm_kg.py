@@ -51,9 +51,9 @@ class VLMKG:
             raise FileMissing(f"there is no image encoder {encoder_path}", where="model.image_encoder")
         from kgbuild.models.medclip import load_image_encoder
         from kgbuild.models.vlm_kg import VLMKGForCausalLM, image_prompt
-        from kgbuild.trainers import _images, _sft
+        from kgbuild.trainers import _folder, _images, _sft
 
-        newest = _sft.check_folder(recipe, data, out, resume)
+        newest = _folder.check_folder(recipe, data, out, resume)
         encoder = load_image_encoder(Path(encoder_path), recipe.model.image_variant)
         embeds = _images.embed(data, encoder, IMAGE_WIDTH, progress)
         language, tokenizer = start(recipe, data)

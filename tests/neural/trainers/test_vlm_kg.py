@@ -80,6 +80,11 @@ def test_the_checkpoint_holds_its_encoder_and_sees_the_side_in_the_image(
     assert [f" {one.text}" for one in written] == [row["completion"] for row in rows]
 
 
+def test_no_fact_of_the_checkpoint_names_a_folder_of_this_machine(encoder: Path, joint: Trained) -> None:
+    for name in ("kgbuild.json", "training.json", "README.md", "config.json", "log.jsonl"):
+        assert str(encoder.parent) not in (joint.checkpoint / name).read_text()
+
+
 def test_an_image_that_cannot_be_read_is_skipped_or_the_study_goes_on_as_text(
     data: TrainingData, encoder: Path, tmp_path: Path
 ) -> None:
