@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
@@ -31,6 +32,8 @@ class Validation:
         embeds: Embeddings | None,
         progress: Progress,
     ) -> None:
+        if recipe.decoding.constraint == "copy":  # pairs hold a prompt, not a report's words apart
+            recipe = replace(recipe, decoding=replace(recipe.decoding, constraint="triplets"))
         self.recipe, self.model, self.tokenizer = recipe, model, tokenizer
         self.score, self.embeds, self.progress = score, embeds, progress
         columns = ["prompt", "completion", "image_id"]
