@@ -175,7 +175,7 @@ def online(server: Neo4jServer, work: Path, options: argparse.Namespace) -> None
                 print(f"{name:<34}  did not run: {result}", flush=True)
                 continue
             taken, release = result
-            there = driver.execute_query("MATCH (n) WITH count(n) AS n MATCH ()-[e]->() RETURN n, count(e)").records[0]
+            there = driver.execute_query("RETURN COUNT { () } AS n, COUNT { ()-->() } AS e").records[0]
             told = f"  wrote {there[0]:,} nodes, {there[1]:,} edges"
             name = f"{name} {release}"
             print(f"{name:<34}{taken:>8.1f}{rows / taken:>10,.0f}{limit / taken:>9.2f}{load():>7}{told}", flush=True)
