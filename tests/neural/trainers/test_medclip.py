@@ -35,8 +35,8 @@ def made(folder: Path, *, train: int = 16, validate: int = 4, broken: int = 0) -
         rows = []
         for number in range(count):
             path = folder / f"{split}{number}.png"
-            grey = np.full((40, 50), 20, np.uint8)
-            grey[:, slice(0, 25) if number % 2 else slice(25, 50)] = 220
+            grey = np.full((160, 200), 20, np.uint8)
+            grey[:, slice(0, 100) if number % 2 else slice(100, 200)] = 220
             Image.fromarray(grey).save(path)
             if number < broken:
                 path.write_bytes(b"no picture")
