@@ -160,7 +160,8 @@ def test_the_launch_scripts_pass_their_arguments_on(script: str, tmp_path: Path)
     )
     n = re.sub(r"\D", "", script)
     assert done.stdout.splitlines() == [
-        "--standalone",
+        "--master_addr",
+        "127.0.0.1",
         "--nproc_per_node",
         n,
         *("-m", "kgbuild", "train", "llm-kg_mimic", "--out", "a b"),

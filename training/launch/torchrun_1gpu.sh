@@ -3,4 +3,4 @@
 #   sh torchrun_1gpu.sh llm-kg_mimic -w kg
 CUDA_VISIBLE_DEVICES="${CUDA_VISIBLE_DEVICES:-0}"
 export CUDA_VISIBLE_DEVICES
-exec torchrun --standalone --nproc_per_node 1 -m kgbuild train "$@"
+exec torchrun --master_addr 127.0.0.1 --nproc_per_node 1 -m kgbuild train "$@"
