@@ -74,6 +74,7 @@ def test_a_full_disk_at_the_server(server: Neo4jServer, built: Path, monkeypatch
     assert stopped > 1_000
 
     filler.unlink()
+    monkeypatch.setattr(_neo4j_connection, "RETRY_S", 180.0)  # the database opens some time after the server's port
     server.restart(SMALL_LOG)
     store = Neo4jStore(uri=server.uri)
     store.load(built / "graph", progress=lambda what, done, total: written.append(done) if what == "neo4j" else None)
