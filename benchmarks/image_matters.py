@@ -157,8 +157,11 @@ def write(checkpoint: Path, rows: list[dict[str, Any]], images: list[str] | None
     embeds = None
     if images is not None:
         paths = {row["image_id"]: Path(row["image_path"]) for row in rows}
+        if loaded.image_encoder is None:
+            raise SystemExit(f"{checkpoint} holds no image encoder")
         found = embed_images(loaded.image_encoder, list(paths.items()), None)
-        embeds = torch.stack([found[image] for image in images])
+        drawn = {image: vector for image, vector in found.items() if isinstance(vector, torch.Tensor)}
+        embeds = torch.stack([drawn[image] for image in images])
     decoding = recipes.from_dict(dict(loaded.meta.recipe)).decoding
     prompts = [row["prompt"] for row in rows]
     out = generate(loaded.model, loaded.tokenizer, prompts, decoding=decoding, image_embeds=embeds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -48,7 +49,7 @@ def made(folder: Path, *, train: int = 16, validate: int = 4, broken: int = 0) -
     return TrainingData(folder, f"made {train} {validate}", {"train: studies": train}, "made-up")
 
 
-def recipe(**training: object) -> Recipe:
+def recipe(**training: Any) -> Recipe:
     """A tiny ResNet for some steps."""
     part = recipes.TrainingPart(epochs=4, batch_size=8, learning_rate=1e-3, precision="fp32", save_steps=3, log_steps=2)
     model = recipes.ModelPart(image_variant="resnet", image_tiny=True)
