@@ -17,7 +17,20 @@ from typer.testing import CliRunner
 
 from kgbuild.cli import app
 
-COMMANDS = ["demo", "build", "train", "generate", "link", "load", "reproduce", "query", "export", "explain", "status", "doctor"]
+COMMANDS = [
+    "demo",
+    "build",
+    "train",
+    "generate",
+    "link",
+    "load",
+    "reproduce",
+    "query",
+    "export",
+    "explain",
+    "status",
+    "doctor",
+]
 GROUPS = {"datasets": ["list", "check", "sections", "make"], "import": ["radgraph"], "evaluate": ["triplets", "text"]}
 Kg = Callable[..., "Result"]
 
