@@ -24,7 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import kgbuild
 from kgbuild import recipes
@@ -50,7 +50,7 @@ SETTINGS = {
 }
 BASE = "smollm2-135m"
 N_VALIDATE = 16
-GREEDY = {"strategy": "greedy", "dtype": "fp32", "device": "cpu", "batch_size": "16"}
+GREEDY = {"strategy": "greedy", "dtype": "fp32", "device": "cpu", "batch_size": "32"}
 SHOWN = ("bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "brevity_penalty")
 
 
@@ -184,8 +184,10 @@ def score(work: Path, silver: runs.Run, gold: Path, chosen: Chosen, written: Map
     """Print both tables."""
     kg = work / "kg"
 
-    def scores(reference: str, predicted: str, ids: Sequence[str] | None) -> dict[str, Any]:
-        return evaluate_text(reference, predicted, workspace=kg, certainty="full", studies=ids)[0]
+    def scores(
+        reference: str, predicted: str, ids: Sequence[str] | None, form: Literal["outputs", "graph"] = "outputs"
+    ) -> dict[str, Any]:
+        return evaluate_text(reference, predicted, workspace=kg, certainty="full", form=form, studies=ids)[0]
 
     def note(who: str) -> str:
         return f"{cut(kg, written[who])} cut" if who in written else ""
@@ -193,12 +195,14 @@ def score(work: Path, silver: runs.Run, gold: Path, chosen: Chosen, written: Map
     few = [one for one, _ in records.read(runs.find(Workspace.open(kg), written["untuned"]))]
     print(f"\nIU X-ray, test split, against the rules (silver)\n\n{HEAD}")
     print(line("tuned", scores(silver.id, written["test"], chosen.test), note("test")))
+    print(line("tuned, as it comes into the graph", scores(silver.id, written["test"], chosen.test, "graph")))
     print(line("nearest training report", scores(silver.id, str(work / "nearest-test.jsonl"), chosen.test)))
     small = [one.study_id for one in few]
     print(line("tuned, as many as untuned", scores(silver.id, written["test"], small)))
     print(line("untuned", scores(silver.id, written["untuned"], small), note("untuned")))
     print(f"\niu_gold/dev.json\n\n{HEAD}")
     print(line("tuned", scores(str(gold), written["dev"], None), note("dev")))
+    print(line("tuned, as it comes into the graph", scores(str(gold), written["dev"], None, "graph")))
     print(line("rules (developed on these)", scores(str(gold), silver.id, None)))
     print(line("nearest training report", scores(str(gold), str(work / "nearest-dev.jsonl"), None)))
 
