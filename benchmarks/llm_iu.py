@@ -156,16 +156,17 @@ def copy_nearest(path: Path, trained: Iterable[Annotation], asked: Iterable[Anno
     return str(path)
 
 
-def cut(workspace: Path, run: str) -> int:
-    """How many outputs reached ``max_new_tokens``."""
-    return sum(bool(one.notes) for one, _ in records.read(runs.find(Workspace.open(workspace), run)))
+def ended(workspace: Path, run: str) -> list[str]:
+    """The studies whose outputs ended before ``max_new_tokens``."""
+    return [one.study_id for one, _ in records.read(runs.find(Workspace.open(workspace), run)) if not one.notes]
 
 
 def line(name: str, scores: Mapping[str, Any], more: str = "") -> str:
     """One row of the table."""
     f1 = scores["triplet"]["f1"]
     low_high = f"{_f(f1['value'])} ({_f(f1['low'])}–{_f(f1['high'])})"
-    rest = [scores["entity"]["f1"], scores["relation"]["f1"], scores["invented_entities"], scores["unparsed"]]
+    rest = [scores["entity"]["f1"], scores["relation"]["f1"], scores["polarity"]["flips"]]
+    rest += [scores["invented_entities"], scores["unparsed"]]
     cells = [_f(scores[key]["value"]) for key in SHOWN] + [low_high] + [_f(one["value"]) for one in rest]
     return f"| {name} | {scores['n_studies']} | " + " | ".join(cells) + f" | {more} |"
 
@@ -176,7 +177,7 @@ def _f(value: float | None) -> str:
 
 HEAD = (
     "| | n | BLEU-1 | BLEU-2 | BLEU-3 | BLEU-4 | ROUGE-L | brevity penalty | triplet F1 (95 %) | entity F1 "
-    "| relation F1 | invented entities | unparsed pieces | |\n" + "|---" * 14 + "|"
+    "| relation F1 | presence flipped | invented entities | unparsed pieces | |\n" + "|---" * 15 + "|"
 )
 
 
@@ -189,20 +190,23 @@ def score(work: Path, silver: runs.Run, gold: Path, chosen: Chosen, written: Map
     ) -> dict[str, Any]:
         return evaluate_text(reference, predicted, workspace=kg, certainty="full", form=form, studies=ids)[0]
 
-    def note(who: str) -> str:
-        return f"{cut(kg, written[who])} cut" if who in written else ""
-
+    whole = {who: ended(kg, run) for who, run in written.items()}
+    n_dev = len(json.loads(gold.read_text()))
     few = [one for one, _ in records.read(runs.find(Workspace.open(kg), written["untuned"]))]
     print(f"\nIU X-ray, test split, against the rules (silver)\n\n{HEAD}")
-    print(line("tuned", scores(silver.id, written["test"], chosen.test), note("test")))
+    print(
+        line("tuned", scores(silver.id, written["test"], chosen.test), f"{len(chosen.test) - len(whole['test'])} cut")
+    )
     print(line("tuned, as it comes into the graph", scores(silver.id, written["test"], chosen.test, "graph")))
+    print(line("tuned, outputs that ended", scores(silver.id, written["test"], whole["test"])))
     print(line("nearest training report", scores(silver.id, str(work / "nearest-test.jsonl"), chosen.test)))
     small = [one.study_id for one in few]
     print(line("tuned, as many as untuned", scores(silver.id, written["test"], small)))
-    print(line("untuned", scores(silver.id, written["untuned"], small), note("untuned")))
+    print(line("untuned", scores(silver.id, written["untuned"], small), f"{len(few) - len(whole['untuned'])} cut"))
     print(f"\niu_gold/dev.json\n\n{HEAD}")
-    print(line("tuned", scores(str(gold), written["dev"], None), note("dev")))
+    print(line("tuned", scores(str(gold), written["dev"], None), f"{n_dev - len(whole['dev'])} cut"))
     print(line("tuned, as it comes into the graph", scores(str(gold), written["dev"], None, "graph")))
+    print(line("tuned, outputs that ended", scores(str(gold), written["dev"], whole["dev"])))
     print(line("rules (developed on these)", scores(str(gold), silver.id, None)))
     print(line("nearest training report", scores(str(gold), str(work / "nearest-dev.jsonl"), None)))
 

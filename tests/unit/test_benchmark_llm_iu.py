@@ -79,7 +79,7 @@ def test_a_row_of_the_table_has_as_many_cells_as_its_head(benchmark: ModuleType)
     row = benchmark.line("perfect", scores, "0 cut")
     assert row.count("|") == benchmark.HEAD.splitlines()[0].count("|") == benchmark.HEAD.splitlines()[1].count("|")
     assert "| 1.000 (1.000–1.000) |" in row
-    assert row.endswith("| 0.000 | 0.000 | 0 cut |")
+    assert row.endswith("| 0.000 | 0.000 | 0.000 | 0 cut |")
 
 
 def test_the_recipe_takes_the_benchmarks_settings(benchmark: ModuleType) -> None:
