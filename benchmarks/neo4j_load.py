@@ -177,8 +177,9 @@ def online(server: Neo4jServer, work: Path, options: argparse.Namespace) -> None
             taken, release = result
             there = driver.execute_query("RETURN COUNT { () } AS n, COUNT { ()-->() } AS e").records[0]
             told = f"  wrote {there[0]:,} nodes, {there[1]:,} edges"
-            name = f"{name} {release}"
-            print(f"{name:<34}{taken:>8.1f}{rows / taken:>10,.0f}{limit / taken:>9.2f}{load():>7}{told}", flush=True)
+            name, wrote = f"{name} {release}", there[0] + there[1]  # a rate of what is there, not of what was asked for
+            rate, of_bare = wrote / taken, wrote / taken * limit / rows
+            print(f"{name:<34}{taken:>8.1f}{rate:>10,.0f}{of_bare:>9.2f}{load():>7}{told}", flush=True)
         wipe(driver)
 
 
