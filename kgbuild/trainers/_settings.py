@@ -38,6 +38,17 @@ def refuse_machine(recipe: Recipe) -> None:
         raise KgbuildError("training.packing is for llm-kg: packed rows would share an image", expected="false")
 
 
+def slow_machine(recipe: Recipe) -> str | None:
+    """What this machine can do, but not in a reasonable time; measured in docs/llm-iu.md."""
+    if recipe.training.precision != "bf16" or torch.cuda.is_available():
+        return None
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return None
+    return (
+        "this processor has no instructions for bf16: a step takes many times as long as with training.precision=fp32"
+    )
+
+
 def settings(recipe: Recipe, out: Path, limit: int, *, evaluates: bool) -> SFTConfig:
     """A recipe in TRL's words.
 

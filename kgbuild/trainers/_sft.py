@@ -9,6 +9,7 @@ OUT/training.json    recipe and data of the training that was begun here
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from kgbuild.models.language import context_length
 from kgbuild.recipes import Recipe, as_dict
 from kgbuild.recipes.steps import warnings_for
 from kgbuild.trainers import _processes
-from kgbuild.trainers._settings import refuse_machine, settings
+from kgbuild.trainers._settings import refuse_machine, settings, slow_machine
 from kgbuild.trainers._tokens import Collate, Wrap, as_it_is, labelled, tokenize
 from kgbuild.trainers._trainer import Fit, Measure, Watch, interruptible
 from kgbuild.trainers.base import Progress, ScoreTexts, Trained, TrainingData
@@ -99,6 +100,9 @@ def _fit(job: Job, resume: Path | None, score: ScoreTexts | None, progress: Prog
         if tokens is not None and tokens.unreadable:
             said.append(f"{tokens.unreadable:,} pairs of {name} were left out: their image cannot be read")
     refuse_machine(recipe)
+    if (slow := slow_machine(recipe)) is not None:  # said now, and in the summary
+        said.append(slow)
+        logging.getLogger("kgbuild").warning(slow)
     model = _adapted(job)
     packs = part.packing
     watch = Watch(job.out, progress, part.patience, lambda folder: _keep(trainer, folder))

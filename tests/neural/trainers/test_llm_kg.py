@@ -167,6 +167,16 @@ def test_lora_is_merged_and_bf16_trains(data: TrainingData, tmp_path: Path) -> N
         assert torch.equal(loaded.model(ids).logits, again(ids).logits)
 
 
+@pytest.mark.parametrize("can", [True, False])
+def test_a_processor_without_bf16_is_told_of(can: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kgbuild.trainers._settings import slow_machine
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: can)
+    told = slow_machine(made.recipe(precision="bf16"))
+    assert (told is None) == (can or torch.cuda.is_available())
+    assert slow_machine(made.recipe(precision="fp32")) is None
+
+
 def test_packed_texts_do_not_see_one_another(data: TrainingData, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"max_steps": 1, "log_steps": 1, "evaluate_steps": 1000}
     apart = LLMKG().train(made.recipe(batch_size=12, **settings), data, tmp_path / "apart")
