@@ -63,6 +63,27 @@ class TransformerMapper(nn.Module):
         self.prefix_const = nn.Parameter(torch.randn(prefix_length, dim_embedding))
         self.transformer = _Transformer(dim_embedding, num_heads, num_layers)
 
+    @torch.no_grad()
+    def fit_scale(self, embeds: Tensor) -> None:
+        """Set the new linear layer's scale by the images to come: what it gives them has mean 0 and variance 1.
+
+        Embeddings of radiographs point nearly the same way (cosines of 0.98), so without this what differs between two
+        images is a hundredth of the learned positions' size, and the language model learns to do without. Source of
+        the idea: Mishkin & Matas, All you need is a good init (2016). Nothing is changed if all images
+        are alike, or there are none.
+
+        Args:
+            embeds: of some images of the training. *Shape:* ``(images, dim_clip)``
+        """
+        if not len(embeds):
+            return
+        embeds = embeds.to(self.linear.weight)
+        mean = embeds.mean(0)
+        size = functional.linear(embeds - mean, self.linear.weight).pow(2).mean().sqrt()
+        if size > 0:
+            self.linear.weight.div_(size)
+            self.linear.bias.copy_(-(self.linear.weight @ mean))
+
     def forward(self, embeds: Tensor) -> Tensor:
         """Project.
 

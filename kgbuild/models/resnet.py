@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 _EXPANSION = 4
 RESNET50 = (3, 4, 6, 3)
@@ -24,12 +25,21 @@ class ResNet(nn.Module):
         blocks: how many bottleneck blocks each of the four stages has.
         width: channels of the first stage's 3x3 convolutions; doubled from stage to stage.
         fc_bias: whether ``fc`` has a bias (MedCLIP's has none).
+        places: ``fc`` takes the means of ``places`` by ``places`` parts of the picture, side by side; 1, as published:
+            one mean of all, in which right and left are told apart only by what the convolutions make of the edges.
     """
 
     def __init__(
-        self, outputs: int = 1000, *, blocks: Sequence[int] = RESNET50, width: int = 64, fc_bias: bool = True
+        self,
+        outputs: int = 1000,
+        *,
+        blocks: Sequence[int] = RESNET50,
+        width: int = 64,
+        fc_bias: bool = True,
+        places: int = 1,
     ) -> None:
         super().__init__()
+        self.places = places
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
@@ -39,7 +49,7 @@ class ResNet(nn.Module):
         self.layer2 = _stage(channels[0], width * 2, blocks[1], stride=2)
         self.layer3 = _stage(channels[1], width * 4, blocks[2], stride=2)
         self.layer4 = _stage(channels[2], width * 8, blocks[3], stride=2)
-        self.fc = nn.Linear(channels[3], outputs, bias=fc_bias)
+        self.fc = nn.Linear(channels[3] * places**2, outputs, bias=fc_bias)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -60,7 +70,7 @@ class ResNet(nn.Module):
         return x
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Mean over all places, then ``fc``.
+        """Mean over each part of the picture (one part: all of it), then ``fc``.
 
         Args:
             pixels: *Shape:* ``(batch, 3, rows, columns)``
@@ -68,7 +78,7 @@ class ResNet(nn.Module):
         Returns:
             *Shape:* ``(batch, outputs)``
         """
-        return self.fc(torch.flatten(self.features(pixels).mean((2, 3)), 1))
+        return self.fc(torch.flatten(functional.adaptive_avg_pool2d(self.features(pixels), self.places), 1))
 
 
 class _Bottleneck(nn.Module):

@@ -38,6 +38,11 @@ class Embeddings:
             return torch.full((self.width,), torch.nan)
         return torch.from_numpy(np.array(self._values[self.index[str(image_id)]]))
 
+    def some(self, most: int = 1000) -> torch.Tensor:
+        """The first embeddings. *Shape:* ``(up to most, width)``."""
+        names = [name for name in self.index if name not in self.unreadable][:most]
+        return torch.stack([self[name] for name in names]) if names else torch.zeros(0, self.width)
+
     def usable(self, image_id: str | None) -> bool:
         """Whether there is an embedding."""
         return image_id is not None and image_id in self.index and image_id not in self.unreadable

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from kgbuild.errors import KgbuildError, UsageError
 from kgbuild.models.projector import TransformerMapper, load_clipcap
@@ -119,3 +120,15 @@ def test_a_checkpoint_that_does_not_fit_lists_its_keys() -> None:
 def test_heads_that_do_not_divide_the_width_are_named() -> None:
     with pytest.raises(UsageError, match="5 heads do not divide the projector's width 24"):
         TransformerMapper(6, 24, num_heads=5)
+
+
+def test_fitted_to_images_that_are_nearly_alike_it_tells_them_apart() -> None:
+    torch.manual_seed(0)
+    embeds = functional.normalize(torch.ones(200, 32) + 0.1 * torch.randn(200, 32), dim=-1)
+    projector = TransformerMapper(32, 16, 2, 3, 1, 2)
+    before = projector.linear(embeds).std(0).mean()
+    projector.fit_scale(embeds)
+    after = projector.linear(embeds)
+    assert before < 0.05
+    torch.testing.assert_close(after.mean(0), torch.zeros(48), rtol=0, atol=1e-4)
+    torch.testing.assert_close(after.pow(2).mean(), torch.tensor(1.0), rtol=0, atol=1e-3)

@@ -74,3 +74,17 @@ def test_features_are_read_after_any_stage() -> None:
     pixels = torch.zeros(1, 3, 64, 64)
     sizes = [tuple(model.features(pixels, stages=stage).shape[1:]) for stage in (1, 2, 3, 4)]
     assert sizes == [(16, 16, 16), (32, 8, 8), (64, 4, 4), (128, 2, 2)]
+
+
+def test_parts_of_the_picture_reach_the_last_layer_side_by_side() -> None:
+    torch.manual_seed(1)
+    model = ResNet(6, blocks=(1, 1, 1, 1), width=4, fc_bias=False, places=2).eval()
+    pixels = torch.randn(1, 3, 128, 128)
+    maps = model.features(pixels)  # 4 by 4: each part is 2 by 2
+    parts = [
+        maps[..., rows, columns].mean((2, 3)) for rows in (slice(2), slice(2, 4)) for columns in (slice(2), slice(2, 4))
+    ]
+    by_place = model.fc.weight.view(6, -1, 2, 2)  # channel first, then row and column
+    weights = [by_place[:, :, row, column] for row in (0, 1) for column in (0, 1)]
+    wanted = sum(part @ weight.T for part, weight in zip(parts, weights, strict=True))
+    torch.testing.assert_close(model(pixels), wanted, rtol=0, atol=1e-5)
