@@ -1,6 +1,6 @@
 """MedCLIP's training gives an encoder that tells sides and findings of unseen drawings apart.
 
-The whole proof that the image matters to VLM-KG is ``benchmarks/image_matters.py``, which takes a quarter of an hour.
+Whether the image then matters to VLM-KG is asked by ``benchmarks/image_matters.py`` (docs/image-matters.md).
 """
 
 from __future__ import annotations
@@ -49,14 +49,15 @@ def drawn(folder: Path, split: str, count: int) -> list[tuple[Path, str, str]]:
 def test_unseen_drawings_are_nearest_to_what_they_show(tmp_path: Path) -> None:
     data = tmp_path / "data"
     drawn(data, "train", 384)
-    unseen = drawn(data, "validate", 96)
+    drawn(data, "validate", 64)
+    unseen = drawn(data, "unseen", 160)  # not what the numbers of this test were chosen by
     (data / "labels.json").write_text(json.dumps({"labels": LABELS}))
     recipe = Recipe(
         "proof",
         "medclip",
         model=recipes.ModelPart(image_variant="resnet", image_tiny=True),
         training=recipes.TrainingPart(
-            max_steps=240, batch_size=32, learning_rate=2e-3, warmup_steps=10, precision="fp32", weight_decay=1e-4
+            max_steps=200, batch_size=32, learning_rate=2e-3, warmup_steps=10, precision="fp32", weight_decay=1e-4
         ),
     )
     trained = PLUGIN().train(recipe, TrainingData(data, "drawn"), tmp_path / "out")
@@ -69,6 +70,6 @@ def test_unseen_drawings_are_nearest_to_what_they_show(tmp_path: Path) -> None:
     nearest = (images @ words.T).argmax(1).tolist()
     right = sum(classes[place] == (kind, side) for place, (_, kind, side) in zip(nearest, unseen, strict=True))
     sides = sum(classes[place][1] == side for place, (_, _, side) in zip(nearest, unseen, strict=True))
-    assert sides / len(unseen) >= 0.75  # chance 0.5: five standard errors above it
-    assert right / len(unseen) >= 0.6  # chance 0.17
+    assert sides / len(unseen) >= 0.75, (sides, right)  # chance 0.5: six standard errors above it
+    assert right / len(unseen) >= 0.6, (sides, right)  # chance 0.17
     assert trained.metrics["validate_nearest_agrees"] > trained.metrics["validate_any_agrees"] + 0.3
