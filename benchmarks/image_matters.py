@@ -262,7 +262,7 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=4000, help="of each of the two sets")
     parser.add_argument("--encoder-steps", type=int, default=240)
     parser.add_argument("--steps", type=int, default=300, help="of LLM-KG from random weights")
-    parser.add_argument("--more", type=int, default=500, help="steps of VLM-KG, and again of LLM-KG")
+    parser.add_argument("--more", type=int, default=2000, help="steps of VLM-KG, and again of LLM-KG")
     parser.add_argument("--test", type=int, default=600, help="sentences tested on")
     given = parser.parse_args()
     work = given.work.resolve()
