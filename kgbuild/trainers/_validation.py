@@ -47,6 +47,7 @@ class Validation:
         images = None
         if self.embeds is not None:
             images = torch.stack([self.embeds[row["image_id"]] for row in mine]) if mine else None
+        self.progress("validation", 0, len(mine))
         side = self.tokenizer.padding_side
         device = next(self.model.parameters()).device
         with torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.training.precision == "bf16"):
