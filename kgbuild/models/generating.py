@@ -22,6 +22,7 @@ from kgbuild.errors import KgbuildError
 from kgbuild.models.constraints import Constraint, Language, ReportWords, Vocabulary, vocabulary_of
 from kgbuild.models.generated import Generated
 from kgbuild.models.language import context_length
+from kgbuild.models.prompt_cache import read_prompts
 from kgbuild.notation.triplets import Certainty
 from kgbuild.recipes import Decoding
 
@@ -192,8 +193,9 @@ class _Decoder:
             dtype = next(self._model.parameters()).dtype
             inputs["image_embeds"] = torch.stack(images).to(self._device, dtype)
         with torch.inference_mode():
+            begun = read_prompts(self._model, inputs, self._beams)
             out = self._model.generate(
-                **inputs, generation_config=self._settings(), logits_processor=self._processors(batch, width)
+                **begun, generation_config=self._settings(), logits_processor=self._processors(batch, width)
             )
         return [self._read(row) for row in out[:, width:].tolist()]
 

@@ -323,9 +323,17 @@ class VLMKGForCausalLM(VLMKGPreTrainedModel, GenerationMixin):
         input_ids: Tensor,
         image_embeds: Tensor | None = None,
         is_first_iteration: bool | None = False,
+        cache: Any = None,
+        past_key_values: Any = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """As transformers does; the image goes along in the first step only."""
+        """As transformers does; the image goes along in the first step only.
+
+        ``cache`` and ``past_key_values`` are one argument's names in two releases of transformers, which refuses what
+        it does not find in this signature.
+        """
+        both = {"cache": cache, "past_key_values": past_key_values}
+        kwargs |= {name: value for name, value in both.items() if value is not None}
         inputs: dict[str, Any] = super().prepare_inputs_for_generation(
             input_ids, is_first_iteration=is_first_iteration, **kwargs
         )

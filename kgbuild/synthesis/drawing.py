@@ -57,10 +57,10 @@ class Artist:
     def _frontal(self, state: State, boxes: list[tuple[str, Box]]) -> Any:
         there = [finding for finding in state.findings if finding.change != "resolved"]
         kinds = {finding.kind: finding for finding in there}
-        base = _BASE + 0.05 * ("emphysema" in kinds) - 0.07 * ("lowvol" in kinds)
+        bases = _bases(there)
         sheet = _Sheet(self)
         sheet.oval((0.5, 0.95), (0.46, 0.85), 120)
-        for x in (0.3, 0.7):
+        for x, base in bases.items():
             sheet.oval((x, (_TOP + base) / 2), (_HALF, (base - _TOP) / 2), 40)
             sheet.shape([(x - _HALF, 0.55), (x + _HALF, 0.55), (x + 0.13, base), (x - 0.13, base)], 40)
         for rib in range(7):
@@ -78,7 +78,7 @@ class Artist:
         sheet.blur(0.012)
         for finding in there:
             for x, out in _columns(finding.place):
-                box = _finding(sheet, finding, x, out, base)
+                box = _finding(sheet, finding, x, out, bases[x])
                 if box:
                     boxes.append((finding.kind, box))
         sheet.blur(0.006)
@@ -165,6 +165,18 @@ def _columns(place: str) -> list[tuple[float, int]]:
     return [right]
 
 
+def _bases(there: list[Finding]) -> dict[float, float]:
+    """Middle of each lung → how far down it reaches."""
+    kinds = {finding.kind for finding in there}
+    base = _BASE + 0.05 * ("emphysema" in kinds) - 0.07 * ("lowvol" in kinds)
+    bases = {x: base for x, _ in _columns("both")}
+    for finding in there:
+        if finding.kind == "elevation":
+            for x, _ in _columns(finding.place):
+                bases[x] -= 0.03 + 0.02 * finding.grade
+    return bases
+
+
 def _finding(sheet: _Sheet, finding: Finding, x: float, out: int, base: float) -> Box | None:
     """Draw a finding of the lungs, the pleura or a rib; its box, None where there is nothing to see."""
     kind, grade = finding.kind, finding.grade
@@ -202,6 +214,13 @@ def _finding(sheet: _Sheet, finding: Finding, x: float, out: int, base: float) -
         y = 0.13 if finding.place[1:] == "c" else 0.2 + 0.055 * int(finding.place[1:])
         sheet.line([(x + 0.11 * out, y - 0.02), (x + 0.15 * out, y + 0.02)], 215)
         return _box((x + 0.13 * out, y), (0.03, 0.03))
+    if kind == "elevation":  # the lung above it is drawn shorter
+        return (x - _HALF, base - 0.03, x + _HALF, base + 0.05)
+    if kind == "hernia":
+        middle, radii = (0.54, 0.8), (0.03 + 0.012 * grade, 0.025 + 0.01 * grade)
+        sheet.oval(middle, radii, 205)
+        sheet.oval((middle[0], middle[1] - 0.3 * radii[1]), (0.6 * radii[0], 0.4 * radii[1]), 60)  # the air in it
+        return _box(middle, radii)
     if kind == "thickening":
         edge = x + _HALF * out
         sheet.line([(edge, 0.35), (edge + 0.005 * out, 0.6)], 140, 0.008 + 0.004 * grade)
@@ -219,7 +238,7 @@ def _device(sheet: _Sheet, device: Device) -> Box:
     elif device.kind == "ng":
         points = [(0.51, 0.0), (0.52, 0.7), (0.6, 0.86), (0.66, 0.88)]
     elif device.kind == "line":
-        neck = 0.44 if right else 0.56
+        neck, width = 0.38 if right else 0.62, 0.016
         points = [(neck, 0.0), (neck, 0.12), (0.45, 0.3), (0.45, 0.46)]
     elif device.kind == "tube":
         points, width = [(x + 0.19 * out, 0.66), (x, 0.6), (x - 0.02 * out, 0.25)], 0.016
