@@ -121,6 +121,45 @@ def test_advice_claims_nothing(text: str) -> None:
     assert said(text) == ""
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Neither the effusion nor the opacity has changed.", "+effusion +opacity -changed"),
+        ("Neither effusion has increased.", "+effusion -increased"),
+        ("Neither the effusion nor the opacity is new.", "+effusion +opacity -new"),
+        ("Neither effusion nor pneumothorax is present.", "-effusion -pneumothorax"),
+    ],
+)
+def test_neither_has_changed_denies_the_change(text: str, expected: str) -> None:
+    assert said(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Absence of pneumothorax cannot be confirmed.", "?pneumothorax"),
+        ("Absence of pneumothorax is not certain.", "?pneumothorax"),
+        ("The absence of effusion is confirmed.", "-effusion"),
+        ("Resolution of the effusion cannot be confirmed.", "?effusion"),
+    ],
+)
+def test_an_absence_that_is_doubted(text: str, expected: str) -> None:
+    assert said(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The nodule is not identified on the lateral view.", "?nodule"),
+        ("The nodule seen on the frontal view is not seen on the lateral view.", "?nodule"),
+        ("No pneumothorax is identified on the lateral view.", "-pneumothorax"),
+        ("The nodule is not identified.", "-nodule"),
+    ],
+)
+def test_what_one_of_two_views_does_not_show_is_not_denied(text: str, expected: str) -> None:
+    assert said(text) == expected
+
+
 def test_run_on_reports_without_stops() -> None:
     text = (
         "lungs are hypoinflated there is left base atelectasis no consolidation no effusion clips right upper quadrant"

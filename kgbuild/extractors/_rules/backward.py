@@ -29,6 +29,9 @@ _MOVES = frozenset({"back", "by", "into", "to", "slightly", "approximately", "ab
 _ENDS = frozenset(
     {"terminates", "terminating", "ends", "ending", "projects", "projecting", "overlies", "lies", "located"}
 )
+_NAMED = frozenset(
+    f"negation:{noun}-of" for noun in ("absence", "lack", "resolution", "clearance", "clearing", "disappearance")
+)
 _EXCEPT = frozenset({"except", "aside", "apart", "other"})
 
 
@@ -94,6 +97,9 @@ class Backward:
             return  # "has been withdrawn and now terminates in …"
         if first == "withdrawn" and ((followed and self.chunks[i].groups[0][0].kind == "X") or set(after[:1]) & _MOVES):
             return
+        if first == "not" and after[:1] == ["on"] and "lateral" in after:
+            self.mark(i, UNCERTAIN, rule_of(cue, words, "hedge"))  # of two views it is said of one
+            return
         self.mark(i, ABSENT, rule_of(cue, words, "negation"))
 
     def _reaches(self, cues: Sequence[Item], k: int) -> bool:
@@ -152,8 +158,8 @@ class Backward:
             return  # nor is "the tip of the line" that is not seen
         if presence == NOTHING and self.chunks[j].nouns and self.chunks[j].nouns[-1].kind == "E":
             return  # a device whose tip is out of the picture is there
-        if presence == UNCERTAIN and scope.presence == ABSENT and scope.own:
-            return
+        if presence == UNCERTAIN and scope.presence == ABSENT and scope.own and scope.rule not in _NAMED:
+            return  # a denial that is doubted stays one, but where it is the subject: "absence of it is not certain"
         if presence == PRESENT and scope.own:
             return
         if scope.presence == NOTHING:
