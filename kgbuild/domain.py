@@ -50,7 +50,10 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """One exam: its images and at most one report. ``id`` and ``patient_id`` are graph keys (DESIGN §5)."""
+    """One exam: its images and at most one report. ``id`` and ``patient_id`` are graph keys (DESIGN §5).
+
+    ``time`` is of use only beside ``date``: which of one day's studies came first.
+    """
 
     id: str
     dataset: str
@@ -59,6 +62,7 @@ class Study:
     patient_id: str | None = None
     split: str | None = None
     date: dt.date | None = None
+    time: dt.time | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,13 +60,14 @@ ANNOTATIONS = pa.schema(
         ("output", _string),
         ("rejected", _strings),
         ("notes", _strings),
+        ("time", pa.time64("us")),
     ]
 )
 """One row a study of an annotation chunk; the study's listing stands beside its annotation, so a run needs no root.
 
 ``output`` is what a language model wrote, all of it; ``rejected`` the pieces of it that are no triplet or hold words
-that the report does not; ``notes`` what else must be known of a study, in fixed words. Chunks written before these
-columns existed lack them."""
+that the report does not; ``notes`` what else must be known of a study, in fixed words; ``time`` orders the studies of
+one day. Chunks written before these columns existed lack them."""
 
 LINKS = pa.schema(
     [

@@ -17,7 +17,7 @@ def no_images() -> pl.DataFrame:
     """What ``merge`` starts from."""
     import polars as pl
 
-    text = dict.fromkeys(("ViewPosition", "Rows", "Columns", "StudyDate", "split"), pl.String)
+    text = dict.fromkeys(("ViewPosition", "Rows", "Columns", "StudyDate", "StudyTime", "split"), pl.String)
     return pl.DataFrame(
         schema={
             "dicom_id": pl.String,
@@ -49,7 +49,7 @@ def merge(images: pl.DataFrame, frame: pl.DataFrame, failures: list[Failure], co
         *(pl.coalesce(name, f"{name}_new") for name in ("subject", "study", "line", "file")),
         *(
             agreed.then(f"{name}_new").alias(name) if f"{name}_new" in both.columns else name
-            for name in ("ViewPosition", "Rows", "Columns", "StudyDate", "split")
+            for name in ("ViewPosition", "Rows", "Columns", "StudyDate", "StudyTime", "split")
         ),
     )
 
@@ -69,9 +69,18 @@ def typed(images: pl.DataFrame) -> pl.DataFrame:
         pl.col("Rows").cast(pl.Int32, strict=False).alias("rows"),
         pl.col("Columns").cast(pl.Int32, strict=False).alias("columns"),
         text["StudyDate"].str.to_date("%Y%m%d", strict=False).alias("date"),
+        _time(pl.col("StudyTime").str.strip_chars()).alias("time"),
         (text["StudyDate"].str.len_chars() > 0).fill_null(False).alias("dated"),
         pl.when(text["split"] != "").then(text["split"]).alias("split"),
     )
+
+
+def _time(text: pl.Expr) -> pl.Expr:
+    """HHMMSS.fff, which the published table writes as a number: leading zeros are lost."""
+    import polars as pl
+
+    whole = text.str.splitn(".", 2).struct.field("field_0").str.zfill(6)
+    return pl.when(text.str.len_chars() > 0).then(whole.str.to_time("%H%M%S", strict=False))
 
 
 def count_images(images: pl.DataFrame, counts: dict[str, int]) -> None:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 _IMAGE_TABLES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("records", (), tables.RECORDS),
-    ("metadata", ("ViewPosition", "Rows", "Columns", "StudyDate"), tables.METADATA),
+    ("metadata", ("ViewPosition", "Rows", "Columns", "StudyDate", "StudyTime"), tables.METADATA),
     ("split", ("split",), tables.SPLIT),
 )
 
 
 class Index(NamedTuple):
-    """Frames: subject, study, split, date, first_image, n_images of studies; dicom, view, rows, columns of images."""
+    """Of studies subject, study, split, date, time, first_image, n_images; of images dicom, view, rows, columns."""
 
     studies: pl.DataFrame
     images: pl.DataFrame
@@ -65,6 +65,7 @@ def read_index(files: dict[str, Path]) -> Index:
         pl.len().cast(pl.Int32).alias("n_images"),
         pl.when(pl.col("split").n_unique() == 1).then(pl.col("split").first()).alias("split"),
         pl.col("date").min(),
+        pl.col("time").filter(pl.col("date") == pl.col("date").min()).min(),
     )
     joined = studies.join(summary, on="study", how="left").sort("subject", "study")
     joined = joined.with_columns(pl.col("n_images").fill_null(0))

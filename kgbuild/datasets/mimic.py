@@ -2,8 +2,8 @@
 
 Needed are the study list and the reports, in folders or in ``mimic-cxr-reports.zip`` unopened. The record list, the JPG
 project's metadata and split name the images, with view, size, date and split; where one is absent, what it says is
-null. Tables are sought under both roots. A study has the date of its earliest image and the split of all its images
-(one whose images disagree has none, so that it leaks into neither). Nothing is written.
+null. Tables are sought under both roots. A study has date and time of its earliest image and the split of all its
+images (one whose images disagree has none, so that it leaks into neither). Nothing is written.
 
 Where there is no report at all, the sections come from MIT-LCP's ``mimic_cxr_sectioned.csv``, if that is there.
 
@@ -50,6 +50,7 @@ class _Row(NamedTuple):
     study: int
     split: str | None
     date: dt.date | None
+    time: dt.time | None
     first_image: int
     n_images: int
 
@@ -199,6 +200,7 @@ class Mimic:
                 patient_id=f"p{row.subject}",
                 split=row.split,
                 date=row.date,
+                time=row.time,
             )
 
     def _with_report(self, study: Study) -> Study | Failure:
@@ -231,6 +233,7 @@ class Mimic:
             study.patient_id,
             study.split,
             study.date,
+            study.time,
         )
 
     def labels(self) -> pa.Table:

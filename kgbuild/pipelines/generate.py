@@ -218,6 +218,7 @@ def _listed(study: Study) -> dict[str, Any]:
         "patient_id": study.patient_id,
         "split": study.split,
         "date": study.date,
+        "time": study.time,
         "path": study.report.path if study.report else None,
         "sections": [section.name for section in study.report.sections] if study.report else [],
         "images": [

@@ -82,10 +82,11 @@ class Chunk:
 
     @cached_property
     def studies(self) -> pl.DataFrame:
-        """Study nodes, with ``patient_id`` beside them."""
+        """Study nodes, with ``patient_id`` and ``time`` beside them."""
         n_tokens = pl.col("tokens").list.len().cast(pl.Int64).fill_null(0).alias("n_tokens")
         kept = ("dataset", "split", "date", "sections", "path", "patient_id")
-        return self._rows.select(pl.col("study_id").alias("id"), *kept, n_tokens)
+        time = pl.col("time") if "time" in self._rows.columns else pl.lit(None, pl.Time).alias("time")
+        return self._rows.select(pl.col("study_id").alias("id"), *kept, time, n_tokens)
 
     @cached_property
     def images(self) -> pl.DataFrame:

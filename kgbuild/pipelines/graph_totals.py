@@ -84,11 +84,13 @@ class Follows:
 
     def add(self, studies: pl.DataFrame) -> None:
         """Take in one chunk's studies that have a patient and a date."""
-        self._parts.append(studies.select("id", "patient_id", "date").drop_nulls())
+        self._parts.append(studies.select("id", "patient_id", "date", "time").drop_nulls("date"))
 
     def frame(self) -> pl.DataFrame:
-        """Edges in order of patient and date; studies of one day follow one another by id."""
-        dated = pl.concat(self._parts).sort("patient_id", "date", "id")
+        """Edges in order of patient, date and time; where a day's times are not known or equal, by id."""
+        dated = pl.concat(self._parts).drop_nulls("patient_id")
+        timed = pl.col("time").is_not_null().all().over("patient_id", "date")  # some times alone order nothing
+        dated = dated.with_columns(pl.when(timed).then("time")).sort("patient_id", "date", "time", "id")
         before = dated.with_columns(
             pl.col("id").shift(1).over("patient_id").alias("target"),
             pl.col("date").shift(1).over("patient_id").alias("then"),

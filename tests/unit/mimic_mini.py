@@ -33,6 +33,7 @@ class Shot(NamedTuple):
     columns: str = "2544"
     date: str = "21800506"
     split: str = "train"
+    time: str = "93012.5"
 
 
 class Made(NamedTuple):
@@ -119,7 +120,7 @@ def metadata(root: Path, studies: Iterable[Made] = STUDIES, name: str = "mimic-c
             s.rows,
             s.columns,
             s.date,
-            "93012.5",
+            s.time,
             "CHEST",
             "",
             "Erect",

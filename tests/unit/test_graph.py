@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -244,9 +245,33 @@ def test_follows_is_the_patients_study_before() -> None:
         [("a", "p", dt.date(2151, 1, 1)), ("c", "p", dt.date(2151, 3, 1))],
         [("b", "p", dt.date(2151, 1, 31)), ("x", "q", dt.date(2151, 1, 1)), ("y", None, dt.date(2151, 1, 1))],
     ):
-        follows.add(pl.DataFrame(part, schema=["id", "patient_id", "date"], orient="row"))
+        follows.add(listed([(*row, None) for row in part]))
     found = follows.frame().to_dicts()
     assert found == [{"source": "b", "target": "a", "days": 30}, {"source": "c", "target": "b", "days": 29}]
+
+
+def listed(rows: list[tuple[Any, ...]]) -> pl.DataFrame:
+    types = {"id": pl.String, "patient_id": pl.String, "date": pl.Date, "time": pl.Time}
+    return pl.DataFrame(rows, schema=types, orient="row")
+
+
+@pytest.mark.parametrize(
+    ("times", "order"),
+    [
+        ((dt.time(14), dt.time(9), dt.time(9, 30)), "bca"),
+        ((dt.time(14), dt.time(9), None), "abc"),  # some times alone order nothing: by id
+        ((None, None, None), "abc"),
+        ((dt.time(9), dt.time(9), dt.time(8)), "cab"),
+    ],
+)
+def test_follows_within_a_day_goes_by_time(times: tuple[dt.time | None, ...], order: str) -> None:
+    follows = Follows()
+    day = dt.date(2151, 1, 2)
+    follows.add(listed([(name, "p", day, time) for name, time in zip("abc", times, strict=True)]))
+    follows.add(listed([("x", "p", dt.date(2151, 1, 1), dt.time(23))]))
+    chain = f"x{order}"
+    expected = [(later, before, int(before == "x")) for before, later in itertools.pairwise(chain)]
+    assert follows.frame().rows() == expected
 
 
 def test_tables_of_the_examples(built: Path) -> None:

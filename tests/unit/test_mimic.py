@@ -18,6 +18,7 @@ from kgbuild.tables import FINDING_LABELS
 from tests.unit import mimic_mini as mini
 from tests.unit.mimic_mini import FIRST, SECOND, STUDIES, THIRD, Made, Shot, dicom
 
+TIME = dt.time(9, 30, 12)  # as mimic_mini's images say
 QUIET = {
     "repeated study rows": 0,
     "repeated image rows": 0,
@@ -57,6 +58,7 @@ def expected(paths: bool = False) -> list[Study]:
             "p10000017",
             "train",
             dt.date(2179, 12, 31),
+            TIME,
         ),
         Study(
             "s50000041",
@@ -73,6 +75,7 @@ def expected(paths: bool = False) -> list[Study]:
             "p10000017",
             "train",
             dt.date(2180, 5, 6),
+            TIME,
         ),
         Study(
             "s50000012",
@@ -88,6 +91,7 @@ def expected(paths: bool = False) -> list[Study]:
             "p11000016",
             "validate",
             dt.date(2180, 5, 6),
+            TIME,
         ),
     ]
 
@@ -433,6 +437,27 @@ def test_images_of_others(tmp_path: Path) -> None:
     assert list(Mimic(tmp_path).studies()) == expected()
 
 
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (("1", "93012"), dt.time(0, 0, 1)),  # leading zeros are lost; the earliest counts
+        (("235959.999", ""), dt.time(23, 59, 59)),
+        (("250000", "noon"), None),
+    ],
+)
+def test_times_of_day(tmp_path: Path, texts: tuple[str, str], expected: dt.time | None) -> None:
+    shots = tuple(Shot(dicom(number), time=text) for number, text in enumerate(texts, 1))
+    mini.write(tmp_path, [FIRST._replace(shots=shots)])
+    assert one(Mimic(tmp_path), "s50000041").time == expected
+
+
+def test_the_time_is_that_of_the_earliest_day(tmp_path: Path) -> None:
+    shots = (Shot(dicom(1), date="21800507", time="1"), Shot(dicom(2), date="21800506", time="235900"))
+    mini.write(tmp_path, [FIRST._replace(shots=shots)])
+    study = one(Mimic(tmp_path), "s50000041")
+    assert (study.date, study.time) == (dt.date(2180, 5, 6), dt.time(23, 59))
+
+
 def test_dates_and_splits_that_cannot_be(tmp_path: Path) -> None:
     shots = (Shot(dicom(1), date="21801350", split="train"), Shot(dicom(2), date="", split="test", rows="tall"))
     mini.write(tmp_path, [FIRST._replace(shots=shots), SECOND._replace(shots=())])
@@ -458,7 +483,9 @@ def test_dates_and_splits_that_cannot_be(tmp_path: Path) -> None:
 def test_a_report_listed_but_absent_keeps_its_images(tmp_path: Path) -> None:
     (mini.write(tmp_path) / f"{FIRST.folder}.txt").unlink()
     known = expected()[1]
-    empty = Study(known.id, "mimic", Report((), f"{FIRST.folder}.txt"), known.images, "p10000017", "train", known.date)
+    empty = Study(
+        known.id, "mimic", Report((), f"{FIRST.folder}.txt"), known.images, "p10000017", "train", known.date, TIME
+    )
     where = f"{FIRST.folder}.txt"
     assert failed(Mimic(tmp_path), "s50000041") == Failure(
         "s50000041", "read", "its report is listed but absent", where, empty

@@ -50,6 +50,9 @@ def sectioned(root: Path, content: str | bytes = HEADER + ROWS, name: str = NAME
     return root
 
 
+TIME = dt.time(9, 30, 12)  # as mimic_mini's images say
+
+
 def image(made: Made, number: int, view: str | None, rows: int | None = 3056, columns: int | None = 2544) -> Image:
     return Image(dicom(number), f"s{made.study}", view, None, rows, columns)
 
@@ -64,6 +67,7 @@ def expected(name: str = NAME) -> list[Study]:
             "p10000017",
             "train",
             dt.date(2179, 12, 31),
+            TIME,
         ),
         Study(
             "s50000041",
@@ -75,6 +79,7 @@ def expected(name: str = NAME) -> list[Study]:
             "p10000017",
             "train",
             dt.date(2180, 5, 6),
+            TIME,
         ),
         Study(
             "s50000012",
@@ -84,6 +89,7 @@ def expected(name: str = NAME) -> list[Study]:
             "p11000016",
             "validate",
             dt.date(2180, 5, 6),
+            TIME,
         ),
     ]
 
@@ -322,6 +328,7 @@ def test_bytes_that_are_not_utf_8_spoil_one_study(tmp_path: Path) -> None:
         "p10000017",
         "train",
         dt.date(2180, 5, 6),
+        TIME,
     )
     reason = f"byte 0xff at offset {len(HEADER) + 14} (line 2) is not UTF-8"
     assert first == Failure("s50000041", "read", reason, f"{NAME} line 2", known)
