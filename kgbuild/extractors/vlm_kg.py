@@ -14,6 +14,7 @@ from kgbuild.errors import KgbuildError, StudyError, UsageError
 from kgbuild.extractors._llm_kg import LanguageExtractor, Tools
 from kgbuild.extractors._llm_options import COMMON, IMAGE
 from kgbuild.extractors.base import FindImage
+from kgbuild.image_choice import choose_image
 from kgbuild.text import DEFAULT_SECTIONS
 
 if TYPE_CHECKING:
@@ -21,23 +22,8 @@ if TYPE_CHECKING:
 
     from kgbuild.models.generating import BatchLimit
 
-_FRONTAL = ("PA", "AP")
 TEXT_ONLY = "text only: no image"
 _OPTIONS = {name: text for name, text in {**COMMON, **IMAGE}.items() if name not in ("model", "engine")}
-
-
-def choose_image(images: Sequence[Image], which: str = "frontal") -> list[Image]:
-    """A study's images in the order in which they are tried; those without a file are left out.
-
-    Args:
-        images: of one study.
-        which: ``frontal``: PA before AP before any other view, then in the data set's order; ``first``: in that order.
-    """
-    there = [image for image in images if image.path is not None]
-    if which == "first":
-        return there
-    rank = {view: i for i, view in enumerate(_FRONTAL)}
-    return sorted(there, key=lambda image: rank.get((image.view or "").upper(), len(rank)))
 
 
 class VlmKgExtractor(LanguageExtractor):
@@ -50,7 +36,13 @@ class VlmKgExtractor(LanguageExtractor):
     name = "vlm-kg"
     kind = "vlm-kg"
     options = _OPTIONS
-    code = ("extractors/vlm_kg.py", "models/medclip_images.py", "models/projector.py", "models/vlm_kg.py")
+    code = (
+        "extractors/vlm_kg.py",
+        "image_choice.py",
+        "models/medclip_images.py",
+        "models/projector.py",
+        "models/vlm_kg.py",
+    )
 
     def __init__(self, sections: Sequence[str] = DEFAULT_SECTIONS, **options: str) -> None:
         super().__init__(sections, **options)

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from kgbuild.datasets import radgraph
 from kgbuild.domain import Annotation, Failure, Image
 from kgbuild.exports import triplets
+from kgbuild.image_choice import choose_image
 from kgbuild.notation import read_annotations, to_triplets
 from kgbuild.notation.prompts import template_for
 from kgbuild.pipelines import records
@@ -34,7 +35,6 @@ EXAMPLE = pa.schema(
     ]
 )
 _SPLIT = {"val": "validate", "valid": "validate", "validation": "validate", "dev": "validate"}
-_FRONTAL = {"PA", "AP", "FRONTAL"}
 _PATIENT = re.compile(r"(?:files/)?p\d\d/(p\d+)/s\d+|(?:.*/)?(patient\d+)/study\d+")
 
 
@@ -127,16 +127,12 @@ def _example(
 
 
 def _image(rows: Sequence[dict[str, Any]], study: str, form: Form) -> tuple[Image | None, Path | None]:
-    """The first image that is there; with ``frontal`` of those whose view says so, else of those without a view."""
+    """The first image that is there, of those and in the order that generation tries them too."""
     if form.find_image is None:
         return None, None
     images = [Image(r["id"], study, r["view"], r["path"], r["rows"], r["columns"]) for r in rows]
-    if form.images == "frontal":
-        images = [one for one in images if (one.view or "").upper() in _FRONTAL] or [
-            one for one in images if not one.view
-        ]
-    for image in images:
-        place = form.find_image(image) if image.path else None
+    for image in choose_image(images, form.images):
+        place = form.find_image(image)
         if place is not None:
             return image, place
     return None, None

@@ -18,7 +18,8 @@ from kgbuild.errors import DependencyMissing, FileMissing, KgbuildError, UsageEr
 from kgbuild.extractors import _llm_kg
 from kgbuild.extractors._llm_options import COMMON, IMAGE, Settings, read_options
 from kgbuild.extractors.llm_kg import LlmKgExtractor
-from kgbuild.extractors.vlm_kg import VlmKgExtractor, choose_image
+from kgbuild.extractors.vlm_kg import VlmKgExtractor
+from kgbuild.image_choice import choose_image
 from kgbuild.pipelines import tally
 from kgbuild.pipelines.records import read, to_annotation
 from kgbuild.pipelines.runs import Manifest, Run
@@ -111,12 +112,13 @@ def test_listing_the_extractors_imports_no_torch(tmp_path: Path) -> None:
     assert {"llm-kg", "vlm-kg"} <= set(plugins.names("extractors"))
 
 
-def test_frontal_images_come_first() -> None:
-    views = ["LATERAL", None, "AP", "pa", "LL"]
+def test_only_frontal_images_are_chosen_unless_the_first_is_asked_for() -> None:
+    views = ["LATERAL", None, "AP", "pa", "LL", "Frontal", ""]
     images = [Image(str(i), "s", view, f"{i}.jpg") for i, view in enumerate(views)]
     images.append(Image("absent", "s", "PA", None))
-    assert [image.id for image in choose_image(images)] == ["3", "2", "0", "1", "4"]
-    assert [image.id for image in choose_image(images, "first")] == ["0", "1", "2", "3", "4"]
+    assert [image.id for image in choose_image(images)] == ["3", "2", "5", "1", "6"]
+    assert [image.id for image in choose_image(images, "first")] == ["0", "1", "2", "3", "4", "5", "6"]
+    assert choose_image(images[:1]) == []
     assert choose_image([]) == []
 
 

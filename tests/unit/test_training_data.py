@@ -13,7 +13,8 @@ import pytest
 import kgbuild
 from kgbuild.domain import Image
 from kgbuild.errors import KgbuildError
-from kgbuild.pipelines import runs, stages, training_data
+from kgbuild.image_choice import choose_image
+from kgbuild.pipelines import runs, stages, training_data, training_examples
 from kgbuild.pipelines.runs import Run
 from kgbuild.pipelines.workspace import Workspace
 from kgbuild.recipes import DataPart, Recipe
@@ -225,3 +226,26 @@ def test_images_are_chosen_by_view_and_studies_without_are_skipped_or_text_only(
     first = replace(seeing, data=replace(seeing.data, images="first"))
     data = training_data.prepare(run, first, tmp_path / "first", find_image=find)
     assert [row["image_id"] for row in rows(data, "train")] == ["a", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("views", "which", "wanted"),
+    [
+        (["LATERAL"], "frontal", None),
+        (["AP", "PA"], "frontal", "1"),
+        (["LATERAL", "FRONTAL"], "frontal", "1"),
+        (["Lateral", "Frontal"], "frontal", "1"),
+        (["LATERAL", None], "frontal", "1"),
+        (["LATERAL", "PA"], "first", "0"),
+    ],
+)
+def test_training_takes_the_image_that_generating_takes(
+    views: list[str | None], which: Any, wanted: str | None
+) -> None:
+    shots: list[dict[str, Any]] = [
+        {"id": str(n), "view": v, "path": f"{n}.png", "rows": None, "columns": None} for n, v in enumerate(views)
+    ]
+    form = training_examples.Form("", "full", which, "skip", lambda image: Path(str(image.path)))
+    image, _ = training_examples._image(shots, "s", form)
+    generated = choose_image([Image(one["id"], "s", one["view"], one["path"]) for one in shots], which)
+    assert (image.id if image else None, generated[0].id if generated else None) == (wanted, wanted)
