@@ -105,7 +105,10 @@ class ReportWords:
 
 
 class Language:
-    """The automaton. States: start, word, gap (after a word and a space), mark, marked, markgap, relation, next.
+    """The automaton.
+
+    States: start, lead (after the first space), word, gap (after a word and a space), mark, marked, markgap, relation,
+    next.
 
     Args:
         words: what an entity may be.
@@ -123,7 +126,8 @@ class Language:
         """Whether the text may end here. Nothing at all is legal."""
         if state[0] == "word":
             return self._closes(state[1]) and self._words.whole(state[2])
-        return state[0] == "start" or (state[0] == "marked" and self._closes(state[1]))
+        # a pair without entities is trained as a space and the end, since every completion begins with a space
+        return state[0] in ("start", "lead") or (state[0] == "marked" and self._closes(state[1]))
 
     def _closes(self, role: str) -> bool:
         return role == "tail" or self._full
@@ -131,7 +135,12 @@ class Language:
     def step(self, state: State, byte: int) -> State | None:
         """One byte on; None where the text cannot become legal any more."""
         kind = state[0]
-        if kind in ("start", "next"):
+        if kind == "start":
+            return ("lead",) if byte == _SPACE else None
+        if kind == "lead":
+            begun = self._words.begin()
+            return None if begun is None else self._word("head", self._words.step(begun, byte))
+        if kind == "next":
             return self._word("head", self._words.begin()) if byte == _SPACE else None
         if kind == "word":
             role, inner = state[1], state[2]

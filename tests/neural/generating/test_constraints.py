@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
 from kgbuild.models.constraints import AnyWords, Language, ReportWords, State, Vocabulary, token_bytes
 from kgbuild.models.generating import generate
@@ -12,7 +13,8 @@ from kgbuild.notation.grounding import decode
 from kgbuild.notation.triplets import Certainty, parse_triplets
 from kgbuild.recipes import Decoding
 from kgbuild.text import tokenize
-from tests.neural.generating.conftest import REPORTS, prompt
+from kgbuild.trainers._tokens import encode
+from tests.neural.generating.conftest import REPORTS, lively, prompt
 
 WORDS = [[token.text for token in tokenize(report)] for report in REPORTS]
 PROMPTS = [prompt(report) for report in REPORTS]
@@ -28,6 +30,7 @@ def read(language: Language, text: str) -> bool:
 
 LEGAL = [
     "",
+    " ",  # what a model is trained to write where there is nothing to say
     " effusion",
     " effusion (absent)",
     " effusion , located_at , pleural",
@@ -36,7 +39,7 @@ LEGAL = [
 ]
 ILLEGAL = [
     "effusion",
-    " ",
+    "  ",
     " effusion ",
     " effusion ;",
     " effusion , located_at",
@@ -66,7 +69,7 @@ def test_what_is_not_written_so_is_not(text: str) -> None:
 
 def test_certainty_none_has_neither_marks_nor_lone_entities() -> None:
     language = Language(AnyWords(), "none")
-    assert [read(language, text) for text in LEGAL] == [True, False, False, True, False, False]
+    assert [read(language, text) for text in LEGAL] == [True, True, False, False, True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -147,4 +150,23 @@ def test_an_empty_report_can_only_give_an_empty_text(tiny: tuple[Any, Any]) -> N
     for strategy in ("greedy", "beam"):
         decoding = Decoding(strategy=strategy, constraint="copy", max_new_tokens=8)
         [one] = generate(*tiny, PROMPTS[:1], decoding=decoding, allowed_words=[[]])
+        assert (one.text, one.finished) == ("", True)
+
+
+@pytest.mark.parametrize("constraint", ["triplets", "copy"])
+def test_a_model_that_learned_to_write_nothing_is_not_forced_to_invent(constraint: Any) -> None:
+    model, tokenizer = lively(3)
+    begin, rest = encode(tokenizer, PROMPTS[1], " ")  # the completion of a report without entities
+    ids = torch.tensor([[*begin, *rest]])
+    labels = torch.tensor([[-100] * len(begin) + rest])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    model.train()
+    for _ in range(40):
+        loss = model(input_ids=ids, labels=labels).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    for strategy in ("greedy", "beam"):
+        decoding = Decoding(strategy=strategy, beams=3, constraint=constraint, max_new_tokens=8)
+        [one] = generate(model, tokenizer, PROMPTS[1:2], decoding=decoding, allowed_words=WORDS[1:2])
         assert (one.text, one.finished) == ("", True)
