@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.resources import files
 from importlib.util import find_spec
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from kgbuild.domain import Annotation, Failure, Study, Token
 from kgbuild.errors import DependencyMissing, KgbuildError
-from kgbuild.extractors._llm_options import COMMON, read_options
+from kgbuild.extractors._llm_options import COMMON, check_device, read_options
 from kgbuild.extractors._llm_reading import Reader
 from kgbuild.extractors._llm_vllm import check_vllm, generate_with_vllm
 from kgbuild.extractors._rules import lexicon
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from kgbuild.models.generated import Generated
-    from kgbuild.models.generating import BatchLimit
+    from kgbuild.models.memory import BatchLimit
 
 _CODE = (
     "extractors/_llm_kg.py",
@@ -79,6 +80,7 @@ class LanguageExtractor:
         self.settings = read_options(self.name, self.options, options)
         if self.settings.engine == "transformers":
             _need("torch", "transformers")
+            check_device(self.settings.device)  # here, since a run that is done already loads nothing
         if self.settings.checkpoint is not None:
             self.meta = checkpoint.read_meta(self.settings.checkpoint)
             if self.meta.kind != self.kind:
@@ -135,25 +137,20 @@ class LanguageExtractor:
             i: Annotation(study.id, (), extractor=self.name) for i, study in enumerate(studies) if not tokens[i]
         }
         todo = [i for i in range(len(studies)) if i not in results]
-        images, notes = self._images({i: studies[i] for i in todo}, results) if todo else (None, {})
+        with _of_the_batch("preparing images"):
+            images, notes = self._images({i: studies[i] for i in todo}, results) if todo else (None, {})
         todo = [i for i in todo if i not in results]
         texts = [" ".join(token.text for token in tokens[i]) for i in todo]
         prompts = [instruction_prompt(text, self.meta.prompt or None) for text in texts]
         settled = len(studies) - len(todo)
         self._progress(settled, len(studies))
-        try:
+        with _of_the_batch("generating"):
             written = self._generate(
                 prompts,
                 [[token.text for token in tokens[i]] for i in todo],
                 [images[i] for i in todo] if images is not None else None,
                 lambda done, total: self._progress(settled + done, len(studies)),
             )
-        except KgbuildError:
-            raise
-        except Exception as error:  # of a batch, so no study can be blamed
-            raise KgbuildError(
-                f"{type(error).__name__} while generating", next_step="run with --debug to see where"
-            ) from error
         for i, one in zip(todo, written, strict=True):
             results[i] = self._read(studies[i].id, tokens[i], one, notes.get(i, ()))
         return [results[i] for i in range(len(studies))]
@@ -212,14 +209,24 @@ class LanguageExtractor:
         if self._tools is None:
             import torch
 
-            from kgbuild.models.generating import BatchLimit
+            from kgbuild.models.memory import BatchLimit, is_out_of_memory
 
             cuda = torch.cuda.is_available()
             device = self.settings.device or ("cuda" if cuda else "cpu")
             dtype = self.settings.dtype
             if dtype == "auto":
                 dtype = "bf16" if device.startswith("cuda") else "fp32"
-            self._tools = self._load(device, dtype, BatchLimit(warn=self._warn))
+            try:
+                self._tools = self._load(device, dtype, BatchLimit(warn=self._warn))
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise KgbuildError(
+                    f"the memory of {device} is too small for the model's weights",
+                    where=str(self.settings.checkpoint or self.settings.model),
+                    expected="free memory beside what other programs hold",
+                    next_step="end the other programs (nvidia-smi lists them), or --option device=cpu",
+                ) from None
         return self._tools
 
     def _load(self, device: str, dtype: Any, limit: BatchLimit) -> Tools:
@@ -234,6 +241,19 @@ class LanguageExtractor:
     def _warn(self, message: str) -> None:
         _log.warning(message)
         self.hints.append(message)
+
+
+@contextmanager
+def _of_the_batch(doing: str) -> Iterator[None]:
+    """A fault in here is the machine's or the model's: no study can be blamed, and the run stops."""
+    try:
+        yield
+    except KgbuildError:
+        raise
+    except Exception as error:
+        raise KgbuildError(
+            f"{type(error).__name__} while {doing}", next_step="run with --debug to see where"
+        ) from error
 
 
 def _need(*packages: str) -> None:

@@ -94,6 +94,26 @@ def read_options(extractor: str, known: Mapping[str, str], options: Mapping[str,
     return Settings(**values, decoding=decoding)
 
 
+def check_device(device: str | None) -> None:
+    """Whether this machine has what ``device`` names; null is chosen later.
+
+    Raises:
+        UsageError: it has not.
+    """
+    if device is None or device == "cpu":
+        return
+    import torch
+
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    kind, colon, number = device.partition(":")
+    known = kind == "cuda" and (not colon or (number.isascii() and number.isdigit()))
+    if not known or int(number or 0) >= gpus:
+        raise UsageError(
+            f"option device={device} is none of this machine's devices",
+            expected=f"cpu, cuda or cuda:N with N < {gpus}, the number of GPUs here",
+        )
+
+
 def _value(name: str, text: str, expected: str) -> Any:
     if name in _CHOICES:
         if text not in _CHOICES[name]:

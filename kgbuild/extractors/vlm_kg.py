@@ -20,7 +20,7 @@ from kgbuild.text import DEFAULT_SECTIONS
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from kgbuild.models.generating import BatchLimit
+    from kgbuild.models.memory import BatchLimit
 
 TEXT_ONLY = "text only: no image"
 _OPTIONS = {name: text for name, text in {**COMMON, **IMAGE}.items() if name not in ("model", "engine")}
@@ -58,6 +58,7 @@ class VlmKgExtractor(LanguageExtractor):
             )
         self._find: FindImage | None = None
         self._cache: Path | None = None
+        self._embedding: BatchLimit | None = None
 
     def use_images(self, find: FindImage) -> None:
         """How an image's file is found."""
@@ -90,7 +91,9 @@ class VlmKgExtractor(LanguageExtractor):
         import torch
 
         from kgbuild.models.embedding_cache import embed_images
+        from kgbuild.models.memory import BatchLimit
 
+        self._embedding = self._embedding or BatchLimit(warn=self._warn)
         chosen: dict[int, tuple[Image, Path]] = {}
         notes: dict[int, tuple[str, ...]] = {}
         for number, study in studies.items():
@@ -103,7 +106,7 @@ class VlmKgExtractor(LanguageExtractor):
             else:
                 notes[number] = (TEXT_ONLY,)
         pairs = [(image.id, path) for image, path in chosen.values()]
-        vectors = embed_images(self.tools().encoder, pairs, self._cache) if pairs else {}
+        vectors = embed_images(self.tools().encoder, pairs, self._cache, limit=self._embedding) if pairs else {}
         embeds: dict[int, Tensor] = {}
         for number, (image, _) in chosen.items():
             vector = vectors[image.id]

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from kgbuild.errors import StudyError
+from kgbuild.errors import KgbuildError, StudyError
+from kgbuild.models.memory import BatchLimit, is_out_of_memory, release
 from kgbuild.pixels import read_pixels
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def embed_images(
     cache_folder: Path | None = None,
     batch_size: int = 16,
     on_batch: Callable[[int, int], None] | None = None,
+    limit: BatchLimit | None = None,
 ) -> dict[str, Tensor | StudyError]:
     """Embed image files; one that cannot be read gives its error in its place.
 
@@ -47,10 +49,15 @@ def embed_images(
         cache_folder: where to remember; None remembers nothing.
         batch_size: images decoded and embedded at a time; bounds the memory.
         on_batch: told of (images done, images in all).
+        limit: the batch size found by earlier calls to fit the GPU; its ``warn`` hears when it shrinks.
 
     Returns:
         by image id: float32 on the CPU, L2-normalised. Shape of each: (512,)
+
+    Raises:
+        KgbuildError: not even one image fits the GPU's memory.
     """
+    limit = limit if limit is not None else BatchLimit()
     cache = _Cache(cache_folder / f"{encoder.hash[:32]}.sqlite" if cache_folder is not None else None)
     stamps = {name: _stamp(path) for name, path in images}
     found: dict[str, Tensor | StudyError] = dict(cache.read(stamps))
@@ -63,14 +70,51 @@ def embed_images(
             ]
             found |= {name: one for (name, _), one in zip(batch, pixels, strict=True) if isinstance(one, StudyError)}
             if good:
-                with torch.inference_mode():
-                    vectors = encoder.embed([one for _, one in good]).float().cpu()
+                vectors = _embedded(encoder, [one for _, one in good], limit)
                 new = {name: vector.clone() for (name, _), vector in zip(good, vectors, strict=True)}
                 found |= new
                 cache.write({name: (stamps[name], vector) for name, vector in new.items()})
             if on_batch:
                 on_batch(len(found), len(stamps))
     return found
+
+
+def _embedded(encoder: ImageEncoder, pixels: list[Pixels], limit: BatchLimit) -> Tensor:
+    """Embeddings on the CPU; a batch that does not fit the GPU is halved and tried again.
+
+    Shape: (len(pixels), 512)
+    """
+    parts: list[Tensor] = []
+    done = 0
+    while done < len(pixels):
+        some = pixels[done : done + min(limit.size or len(pixels), len(pixels))]
+        part = _unless_memory_ends(encoder, some)
+        if part is not None:
+            parts.append(part)
+            done += len(some)
+            continue
+        if len(some) == 1:
+            raise KgbuildError(
+                "the GPU's memory is too small to embed even one image",
+                expected="free memory beside what other programs hold",
+                next_step="end the other programs (nvidia-smi lists them), or --option device=cpu",
+            )
+        first, limit.size = limit.size is None, max(1, len(some) // 2)
+        if first:  # once is enough to know of it
+            limit.warn(f"out of GPU memory with {len(some)} images at a time: going on with fewer")
+    return torch.cat(parts)
+
+
+def _unless_memory_ends(encoder: ImageEncoder, pixels: list[Pixels]) -> Tensor | None:
+    """None where it does not fit. The exception is gone on return, and with it what it held."""
+    try:
+        with torch.inference_mode():
+            return encoder.embed(pixels).float().cpu()
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    release()
+    return None
 
 
 def _batches(items: Sequence[tuple[str, Path]], size: int) -> Iterator[list[tuple[str, Path]]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from kgbuild.errors import KgbuildError
 from kgbuild.models.constraints import Constraint, Language, ReportWords, Vocabulary, vocabulary_of
 from kgbuild.models.generated import Generated
 from kgbuild.models.language import context_length
+from kgbuild.models.memory import BatchLimit, is_out_of_memory, release
 from kgbuild.models.prompt_cache import read_prompts
 from kgbuild.notation.triplets import Certainty
 from kgbuild.recipes import Decoding
@@ -30,14 +31,6 @@ __all__ = ["BatchLimit", "Draw", "Generated", "generate"]
 
 OnBatch = Callable[[int, int], None]
 _HOPELESS = 3  # prompts one after another that do not fit the GPU even alone
-
-
-@dataclass
-class BatchLimit:
-    """The largest batch that fitted, remembered from call to call; ``warn`` is told when it shrinks."""
-
-    size: int | None = None
-    warn: Callable[[str], None] = field(default=lambda message: None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +148,10 @@ def _unless_memory_ends(decoder: _Decoder, batch: list[_Item]) -> list[Generated
     """The batch's results; None where it does not fit. The exception is gone on return, and with it what it held."""
     try:
         return decoder(batch)
-    except torch.OutOfMemoryError:
-        pass
-    except RuntimeError as error:  # some libraries below torch say it in words only
-        if "out of memory" not in str(error) and "ALLOC_FAILED" not in str(error):
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
             raise
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    release()
     return None
 
 

@@ -81,10 +81,10 @@ class _Tools:
 @lru_cache(maxsize=2)
 def _tools(job: Annotate) -> _Tools:
     """Open data set and extractor once a process."""
-    dataset = job.source.open()
+    extractor: Extractor = plugins.find("extractors", job.extractor)(job.sections, **dict(job.options))
+    dataset = job.source.open()  # after the extractor, whose options are judged before anything is read
     listing = dataset.listing()
     refs, rejected = job.source.choose(listing)
-    extractor: Extractor = plugins.find("extractors", job.extractor)(job.sections, **dict(job.options))
     if hasattr(extractor, "use_images"):
         extractor.use_images(job.source.find_image)
     return _Tools(dataset, extractor, refs, rejected, dict(listing.counts))

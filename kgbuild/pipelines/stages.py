@@ -99,7 +99,8 @@ def generate(
     job.manifest()  # opens the data set first: a wrong root must not leave a new workspace behind
     space = Workspace.create(workspace)
     run, counts, done = run_annotate(space, job, shard=shard, workers=workers, progress=progress, command=command)
-    nothing = not counts.get("annotated") and not counts.get("skipped")
+    without = counts.get("empty") or not run.manifest.n_studies
+    nothing = without and not counts.get("annotated") and not counts.get("skipped")
     hints = (*job.hints, *(_no_text(run, sections) if nothing else ()))
     return Summary("generate", (run.id,), counts, tuple(_failures(space, run.id)), done, run.complete(), hints)
 
@@ -285,6 +286,8 @@ def _no_text(run: runs.Run, sections: tuple[str, ...]) -> tuple[str, ...]:
     }
     if not run.manifest.n_studies:
         return ("the data set lists no study",)
+    if found & set(sections):
+        return ()  # of a study that failed
     others = sorted(found - set(sections))
     asked = ", ".join(sections)
     if not others:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import kgbuild
 from kgbuild.cli import app
-from kgbuild.errors import KgbuildError
+from kgbuild.errors import KgbuildError, UsageError
 from kgbuild.extractors.vlm_kg import VlmKgExtractor
 from kgbuild.pipelines import runs, stages
 from kgbuild.pipelines.workspace import Workspace
@@ -165,3 +165,51 @@ def test_from_the_command_line_on_a_synthetic_mimic_into_a_graph(tmp_path: Path,
     unknown = run.invoke(app, ["generate", *common, *model, "--option", "no_images=skip"], prog_name="kgbuild")
     assert unknown.exit_code == 2
     assert "has no option 'no_images'" in unknown.stderr
+
+
+@pytest.mark.parametrize("where", ["_load", "embed"])
+def test_a_fault_of_the_machine_stops_the_run_and_marks_no_study(
+    iu: Path, tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    import torch
+
+    from kgbuild.models.medclip import ImageEncoder
+
+    def full(*given: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def broken(*given: Any) -> Any:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    owner: Any = VlmKgExtractor if where == "_load" else ImageEncoder
+    for fault, message in ((full, "memory"), (broken, "RuntimeError while preparing images")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, where, fault)
+            with pytest.raises(KgbuildError, match=message):
+                generate(iu, tmp_path / "W", checkpoint)
+    assert not list((tmp_path / "W").glob("runs/*/chunks/*.parquet"))
+    assert generate(iu, tmp_path / "W", checkpoint).counts["annotated"] == 2
+
+
+@pytest.mark.parametrize("device", ["foo", "cuda:99", "cuda:", "cuda:-1", "cpu:0"])
+def test_a_device_that_is_not_there_is_refused_before_anything_is_read(
+    iu: Path, tmp_path: Path, checkpoint: Path, device: str
+) -> None:
+    with pytest.raises(UsageError, match=f"device={device} is none of this machine's devices") as caught:
+        generate(tmp_path / "absent", tmp_path / "W", checkpoint, device=device)
+    assert "cpu, cuda or cuda:N with N < " in str(caught.value)
+    generate(iu, tmp_path / "W", checkpoint, device="cpu")
+    with pytest.raises(UsageError):  # although all is done
+        generate(iu, tmp_path / "W", checkpoint, device=device)
+
+
+def test_studies_that_failed_are_not_said_to_lack_their_sections(iu: Path, tmp_path: Path, checkpoint: Path) -> None:
+    for picture in (iu / "images").iterdir():
+        picture.write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    (iu / "reports.csv").write_text("uid,findings,impression\n1,Effusion.,Stable.\n2,Clear.,Normal.\n")
+    summary = generate(iu, tmp_path / "W", checkpoint)
+    assert (summary.counts["failed"], summary.hints) == (2, ())
+    (iu / "reports.csv").write_text("uid,findings,impression\n1,,\n2,,\n")
+    assert generate(iu, tmp_path / "W", checkpoint, max_new_tokens="25").hints == (
+        "no study has a section findings, impression: the graph will hold studies and images only",
+    )

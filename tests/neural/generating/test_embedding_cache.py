@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 
-from kgbuild.errors import StudyError
+from kgbuild.errors import KgbuildError, StudyError
 from kgbuild.models.embedding_cache import embed_images
 from kgbuild.models.medclip import ImageEncoder, new_image_encoder
+from kgbuild.models.memory import BatchLimit
 from kgbuild.pixels import read_pixels
 
 
@@ -83,3 +85,41 @@ def test_a_folder_that_cannot_be_written_costs_only_time(
     got = embed_images(encoder, images[:2], tmp_path / "file" / "cache")
     assert all(isinstance(one, torch.Tensor) for one in got.values())
     assert embed_images(encoder, [], tmp_path / "cache") == {}
+
+
+def test_a_batch_that_does_not_fit_the_gpu_is_halved_and_said_once(
+    encoder: ImageEncoder, images: list[tuple[str, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    want = embed_images(encoder, images)
+    room = _Room(monkeypatch, 1)
+    said: list[str] = []
+    limit = BatchLimit(warn=said.append)
+    for _ in range(2):
+        got = embed_images(encoder, images, limit=limit)
+        assert all(torch.allclose(torch.as_tensor(got[name]), torch.as_tensor(want[name]), atol=1e-6) for name in want)
+    assert room.asked == [5, 2, *[1] * 5, *[1] * 5]
+    assert said == ["out of GPU memory with 5 images at a time: going on with fewer"]
+
+
+def test_where_not_even_one_image_fits_it_is_said(
+    encoder: ImageEncoder, images: list[tuple[str, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _Room(monkeypatch, 0)
+    with pytest.raises(KgbuildError, match="too small to embed even one image"):
+        embed_images(encoder, images)
+
+
+class _Room:
+    """A GPU that holds so many images at a time; ``asked`` are the batches that were tried."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, holds: int) -> None:
+        self.asked: list[int] = []
+        embed = ImageEncoder.embed
+
+        def tried(encoder: Any, pixels: Any) -> Any:
+            self.asked.append(len(pixels))
+            if len(pixels) > holds:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return embed(encoder, pixels)
+
+        monkeypatch.setattr(ImageEncoder, "embed", tried)
