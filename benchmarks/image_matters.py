@@ -291,7 +291,7 @@ def main() -> None:
         alone = train(work, "llm-again", recipe("llm-kg", given.more, 2e-3, recipes.ModelPart(base=str(first))), data)
     if wanted("vlm"):
         projector = recipes.Projector(
-            prefix_length=N_TOKENS, clip_length=N_TOKENS, layers=2, heads=4, read="image", fit_scale=True
+            prefix_length=N_TOKENS, clip_length=N_TOKENS, layers=2, heads=4, read="image", whiten=True
         )
         sees = recipes.ModelPart(base=str(first), image_encoder=str(eyes), image_variant="resnet", projector=projector)
         tuned = train(work, "vlm", recipe("vlm-kg", given.more, 2e-3, sees), data)

@@ -44,17 +44,22 @@ class Query:
         """Parameter values: the given ones converted to their types, defaults for the rest.
 
         Raises:
-            UsageError: a parameter that the query does not have, or a value that is not of its type.
+            UsageError: a parameter that the query does not have, a value that is not of its type, a limit below 0.
         """
         known = {parameter.name: parameter for parameter in self.parameters}
         for name in given:
             if name not in known:
                 names = ", ".join(f"{p.name}: {p.type}" for p in self.parameters) or "none"
                 raise UsageError(f"query {self.name} has no parameter {name!r}", expected=names)
-        return {
+        values = {
             name: convert(f"--param {name}", given[name], p.type) if name in given else p.default
             for name, p in known.items()
         }
+        if isinstance(values.get("limit"), int) and values["limit"] < 0:
+            raise UsageError(
+                f"--param limit: {values['limit']} is below 0", expected="how many rows at most, 0 or more"
+            )
+        return values
 
 
 def convert(what: str, text: str, kind: str) -> Any:
@@ -67,14 +72,18 @@ def convert(what: str, text: str, kind: str) -> Any:
         if kind == "string":
             return text
         if kind == "int":
-            return int(text)
+            value = int(text)
+            if not -(2**63) <= value < 2**63:  # what the stores' integers hold
+                raise ValueError(text)
+            return value
         if kind == "float":
             return float(text)
         if kind == "bool":
             return {"true": True, "false": False}[text.lower()]
         return dt.date.fromisoformat(text)
     except (ValueError, KeyError):
-        wanted = {"bool": "true or false", "date": "a date as 2151-07-30"}.get(kind, f"{kind}")
+        words = {"bool": "true or false", "date": "a date as 2151-07-30", "int": "a whole number of at most 64 bits"}
+        wanted = words.get(kind, kind)
         raise UsageError(f"{what}: {text!r} is not of type {kind}", expected=wanted) from None
 
 

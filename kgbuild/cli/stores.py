@@ -10,17 +10,17 @@ import typer
 Store = Annotated[str, typer.Option("--store", help="embedded, neo4j, or another by name.", metavar="NAME")]
 Uri = Annotated[
     str | None,
-    typer.Option("--uri", help="Server: bolt or neo4j, +s for TLS; else NEO4J_URI.", metavar="URI"),
+    typer.Option("--uri", help="neo4j: bolt or neo4j, +s for TLS; else NEO4J_URI.", metavar="URI"),
 ]
-User = Annotated[str | None, typer.Option("--user", help="Its user; else NEO4J_USERNAME, neo4j.", metavar="NAME")]
+User = Annotated[str | None, typer.Option("--user", help="neo4j: user; else NEO4J_USERNAME, neo4j.", metavar="NAME")]
 Database = Annotated[
-    str | None, typer.Option("--database", help="Its database; else NEO4J_DATABASE, the default.", metavar="NAME")
+    str | None, typer.Option("--database", help="neo4j: else NEO4J_DATABASE, the default.", metavar="NAME")
 ]
 CaFile = Annotated[
-    Path | None, typer.Option("--ca-file", help="Your own authority's certificate, for +s.", metavar="PEM")
+    Path | None, typer.Option("--ca-file", help="neo4j: your authority's certificate, for +s.", metavar="PEM")
 ]
 Timeout = Annotated[
-    float | None, typer.Option("--timeout", help="Seconds a query may take; default 60.", metavar="S", min=0.001)
+    float | None, typer.Option("--timeout", help="Seconds a query may take; neo4j: 60.", metavar="S", min=0.001)
 ]
 IntoExisting = Annotated[bool, typer.Option("--into-existing", help="Load beside other people's nodes.")]
 

@@ -21,6 +21,7 @@ from kgbuild.errors import UsageError
 
 _MLP_RATIO = 2.0
 _CLIPCAP = "clip_project."
+_SHRINK = 1e-3
 
 
 class TransformerMapper(nn.Module):
@@ -64,25 +65,31 @@ class TransformerMapper(nn.Module):
         self.transformer = _Transformer(dim_embedding, num_heads, num_layers)
 
     @torch.no_grad()
-    def fit_scale(self, embeds: Tensor) -> None:
-        """Set the new linear layer's scale by the images to come: what it gives them has mean 0 and variance 1.
+    def whiten(self, embeds: Tensor) -> None:
+        """Begin the linear layer with whitening by the images to come: all that tells them apart counts alike.
 
-        Embeddings of radiographs point nearly the same way (cosines of 0.98), so without this what differs between two
-        images is a hundredth of the learned positions' size, and the language model learns to do without. Source of
-        the idea: Mishkin & Matas, All you need is a good init (2016). Nothing is changed if all images
-        are alike, or there are none.
+        Embeddings of radiographs point nearly the same way (cosines of 0.98), and most of what differs between two of
+        them says which projection or how much heart; a side or a size is a direction of little variance. ClipCap's
+        beginning hands that on as it is, and the language model learns to do without the image. Here the layer's
+        weights are multiplied by the inverse square root of the embeddings' covariance (its eigenvalues raised by a
+        thousandth of the largest, so that noise is not), and what it makes of the images has mean 0 and variance 1.
+        Nothing is changed if all images are alike, or there are none. Source: Kessy et al., Optimal Whitening and
+        Decorrelation (2018), ZCA; the idea of such a beginning: Mishkin & Matas, All you need is a good init (2016).
 
         Args:
             embeds: of some images of the training. *Shape:* ``(images, dim_clip)``
         """
         if not len(embeds):
             return
-        embeds = embeds.to(self.linear.weight)
-        mean = embeds.mean(0)
-        size = functional.linear(embeds - mean, self.linear.weight).pow(2).mean().sqrt()
-        if size > 0:
-            self.linear.weight.div_(size)
-            self.linear.bias.copy_(-(self.linear.weight @ mean))
+        centred = embeds.double() - embeds.double().mean(0)
+        variances, axes = torch.linalg.eigh(centred.T @ centred / len(centred))
+        if not variances[-1] > 0:
+            return
+        root = (variances.clamp(min=0) + _SHRINK * variances[-1]).rsqrt()
+        weight = self.linear.weight.double() @ (axes * root) @ axes.T
+        weight /= functional.linear(centred, weight).pow(2).mean().sqrt()
+        self.linear.weight.copy_(weight)
+        self.linear.bias.copy_(-(weight @ embeds.double().mean(0)))
 
     def forward(self, embeds: Tensor) -> Tensor:
         """Project.

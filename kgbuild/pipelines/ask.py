@@ -53,14 +53,24 @@ def open_store(workspace: Path, name: str, options: Mapping[str, str] | None = N
     """
     kind = plugins.find("stores", name)
     given = dict(options or {})
-    known = tuple(getattr(kind, "options", ()))
+    known = _options(name)
     for option in given:
         if option not in known:
             flags = ", ".join(f"--{word.replace('_', '-')}" for word in known)
-            raise UsageError(f"store {name} has no option --{option.replace('_', '-')}", expected=flags or "none")
+            flag = f"--{option.replace('_', '-')}"
+            having = [other for other in plugins.names("stores") if option in _options(other)]
+            raise UsageError(
+                f"store {name} has no option {flag}",
+                expected=flags or "none",
+                next_step=f"{flag} goes with --store {' or '.join(having)}" if having else None,
+            )
     place = Workspace.open(workspace).store if getattr(kind, "local", True) else workspace
     opened: Store = kind(place, **given)
     return opened
+
+
+def _options(name: str) -> tuple[str, ...]:
+    return tuple(getattr(plugins.find("stores", name), "options", ()))
 
 
 def run(store: Store, cypher: str, values: Mapping[str, Any], question: queries.Query | None = None) -> Answer:

@@ -17,9 +17,7 @@ class Projector:
     layers: int = 8
     heads: int = 8
     read: Literal["prefix", "image"] = "prefix"  # which positions go on: the learned ones (ClipCap), or the image's
-    fit_scale: bool = (
-        False  # begin with the training's images at mean 0, variance 1 after the first layer; not ClipCap's
-    )
+    whiten: bool = False  # begin with whitened embeddings of the training's images; not ClipCap's
 
 
 @dataclass(frozen=True, slots=True)

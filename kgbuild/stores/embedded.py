@@ -16,8 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kgbuild import files
-from kgbuild.errors import FileMissing, StoreError
+from kgbuild.errors import FileMissing, StoreError, UsageError
 from kgbuild.resources import data
+from kgbuild.stores._embedded_errors import refusal
+from kgbuild.stores._reading import check_embedded
 from kgbuild.stores.base import Answer, Progress, silent
 from kgbuild.tables import EDGES, NODES
 
@@ -55,11 +57,12 @@ class EmbeddedStore:
     """One database file. ``load`` replaces it; ``query`` reads it."""
 
     name = "embedded"
-    options: ClassVar[tuple[str, ...]] = ()
+    options: ClassVar[tuple[str, ...]] = ("timeout",)
     local: ClassVar[bool] = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, /, *, timeout: str | None = None) -> None:
         self._path = path
+        self._timeout_s = None if timeout is None else _seconds(timeout)
         self._open: tuple[Any, Any] | None = None
 
     def holds(self, tables: Path) -> bool:
@@ -90,6 +93,8 @@ class EmbeddedStore:
             finally:
                 for left in part.parent.glob(f"{part.name}?*"):  # its write-ahead log and shadow pages
                     left.unlink(missing_ok=True)
+            for ending in ("wal", "shadow"):  # of the old file: beside the new one they would be replayed into it
+                self._path.with_name(f"{self._path.name}.{ending}").unlink(missing_ok=True)
         files.write_text(self._note, (tables / "graph.json").read_text(encoding="utf-8"))
         progress("store", 1, 1)
         return rows
@@ -150,18 +155,18 @@ class EmbeddedStore:
         """Run one read-only statement.
 
         Raises:
+            UsageError: the statement is empty.
             FileMissing: nothing is loaded yet.
-            StoreError: the statement is refused; the store's own message is given.
+            StoreError: the statement is refused, by us or by the store, whose own message is given; or took too long.
         """
+        check_embedded(cypher)
         connection = self._connect()
         try:
             result = connection.execute(cypher, parameters=dict(parameters or {}))
-            if isinstance(result, list):
-                raise StoreError("more than one statement", expected="one Cypher statement")
             columns = tuple(result.get_column_names())
             rows = [tuple(_plain(value) for value in row) for row in result.get_all()]
         except RuntimeError as error:
-            raise StoreError(f"the embedded store refused the query: {error}") from None
+            raise refusal(cypher, str(error), self._timeout_s) from None
         return Answer(columns, rows)
 
     def _connect(self) -> Any:
@@ -180,7 +185,10 @@ class EmbeddedStore:
                     f"{self._path} cannot be opened: {error}",
                     next_step=f"kgbuild load --replace -w {self._path.parent.parent} builds it again",
                 ) from None
-            self._open = (database, ladybug.Connection(database))
+            connection = ladybug.Connection(database)
+            if self._timeout_s is not None:
+                connection.set_query_timeout(max(1, round(self._timeout_s * 1000)))
+            self._open = (database, connection)
         return self._open[1]
 
     def close(self) -> None:
@@ -190,6 +198,16 @@ class EmbeddedStore:
             self._open = None
             connection.close()
             database.close()
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 1e9:
+        raise UsageError(f"--timeout {text!r} cannot be read", expected="seconds, more than 0")
+    return seconds
 
 
 def _quoted(text: str) -> str:

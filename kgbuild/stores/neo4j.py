@@ -18,6 +18,7 @@ from kgbuild.stores._neo4j_address import Address
 from kgbuild.stores._neo4j_connection import Connection
 from kgbuild.stores._neo4j_tables import Tables
 from kgbuild.stores._neo4j_values import plain
+from kgbuild.stores._reading import check_neo4j
 from kgbuild.stores.base import Answer, Progress, silent
 
 
@@ -88,8 +89,10 @@ class Neo4jStore:
         """Run one statement in a read-only transaction, for at most ``timeout`` seconds.
 
         Raises:
-            StoreError: the server refused it; its own message is given.
+            UsageError: the statement is empty.
+            StoreError: the server refused it; its own message is given. LOAD CSV is refused here.
         """
+        check_neo4j(cypher)
         columns, rows = self._connection.answer(cypher, parameters or {}, self._address.timeout_s)
         return Answer(columns, [tuple(plain(value) for value in row) for row in rows])
 

@@ -38,7 +38,7 @@ class Embeddings:
             return torch.full((self.width,), torch.nan)
         return torch.from_numpy(np.array(self._values[self.index[str(image_id)]]))
 
-    def some(self, most: int = 1000) -> torch.Tensor:
+    def some(self, most: int = 10_000) -> torch.Tensor:
         """The first embeddings. *Shape:* ``(up to most, width)``."""
         names = [name for name in self.index if name not in self.unreadable][:most]
         return torch.stack([self[name] for name in names]) if names else torch.zeros(0, self.width)

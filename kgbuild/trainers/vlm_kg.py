@@ -60,8 +60,8 @@ class VLMKG:
         model = VLMKGForCausalLM.from_language(
             language, tokenizer, recipe.model.projector, image_width=IMAGE_WIDTH, seed=recipe.training.seed
         )
-        if recipe.model.projector is not None and recipe.model.projector.fit_scale:
-            model.model.projector.fit_scale(embeds.some())
+        if recipe.model.projector is not None and recipe.model.projector.whiten:
+            model.model.projector.whiten(embeds.some())
         if recipe.model.freeze_language_model:
             model.freeze_language_model()
         n = model.n_image_tokens

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from kgbuild.errors import FileMissing, StoreError
-from kgbuild.pipelines import stages
+from kgbuild.errors import FileMissing, StoreError, UsageError
+from kgbuild.pipelines import ask, stages
 from kgbuild.stores.embedded import EmbeddedStore
 from kgbuild.tables import table_files
 
@@ -120,3 +120,63 @@ def test_a_damaged_store_is_rebuilt_with_replace(built: Path, tmp_path: Path) ->
     store = EmbeddedStore(workspace / "store" / "graph.lbug")
     assert store.query("MATCH (s:Study) RETURN count(s) AS n").rows == [(48,)]
     store.close()
+
+
+def test_what_an_old_file_left_behind_is_not_replayed_into_a_new_one(tables: Path, tmp_path: Path) -> None:
+    store = EmbeddedStore(tmp_path / "g.lbug")
+    store.load(tables)
+    for ending in ("wal", "shadow"):
+        (tmp_path / f"g.lbug.{ending}").write_bytes(b"rubbish" * 10)
+    store.load(tables, replace=True)
+    assert store.query("MATCH (s:Study) RETURN count(s) AS n").rows == [(len(TEXTS),)]
+    store.close()
+    assert sorted(p.name for p in tmp_path.glob("g.lbug*")) == ["g.lbug"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("MATCH (s:Studdy) RETURN s", "Study? Else a label (Patient, Study, Image, Observation, Anatomy, Concept)"),
+        ("MATCH (s:Study)-[:mention]->(x) RETURN x", "mentions? Else a label ("),
+        (
+            "MATCH (s:Study) RETURN s.dates",
+            "date? Else a property of Study: id, dataset, split, date, sections, path, n_tokens",
+        ),
+        (
+            "MATCH (s:Study)-[h:has_absent]->(c) RETURN h.zzz AS x",
+            "a property of has_absent: n_mentions, sites, qualified",
+        ),
+        ("MATCH (s:Study) RETURN s.id AS s ORDER BY s", "a property to order by, as s.id; "),
+    ],
+)
+def test_a_refusal_says_what_there_is(statement: str, expected: str, tables: Path, tmp_path: Path) -> None:
+    store = EmbeddedStore(tmp_path / "g.lbug")
+    store.load(tables)
+    with pytest.raises(StoreError, match="refused the query") as caught:
+        store.query(statement)
+    store.close()
+    assert str(caught.value.expected).startswith(expected)
+
+
+def test_a_query_that_takes_too_long_is_stopped(built: Path) -> None:
+    store = EmbeddedStore(built / "store" / "graph.lbug", timeout="0.05")
+    with pytest.raises(StoreError, match=r"took longer than its 0.05 s\n  next      give a longer --timeout"):
+        store.query(
+            "MATCH (a:Observation), (b:Observation), (c:Observation), (d:Observation) "
+            "RETURN count(*) AS n, max(a.id + b.id + c.id + d.id) AS last"
+        )
+    assert store.query("RETURN 1 AS n").rows == [(1,)]
+    store.close()
+    for text in ("0", "inf", "nan", "soon"):
+        with pytest.raises(UsageError, match="seconds, more than 0"):
+            EmbeddedStore(built, timeout=text)
+
+
+def test_options_of_a_server_name_the_store_that_has_them(built: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        ask.query_cypher(built, "RETURN 1 AS n", store_options={"uri": "bolt://x"})
+    assert str(caught.value).splitlines() == [
+        "store embedded has no option --uri",
+        "  expected  --timeout",
+        "  next      --uri goes with --store neo4j",
+    ]

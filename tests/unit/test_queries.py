@@ -50,6 +50,10 @@ def test_parameters_are_typed() -> None:
     assert query.bind({"limit": "3"}) == {"kind": "observation", "limit": 3}
     with pytest.raises(UsageError, match="--param limit: 'many' is not of type int"):
         query.bind({"limit": "many"})
+    with pytest.raises(UsageError, match="--param limit: -3 is below 0\n  expected  how many rows at most, 0 or more"):
+        query.bind({"limit": "-3"})
+    with pytest.raises(UsageError, match="expected  a whole number of at most 64 bits"):
+        query.bind({"limit": "9223372036854775808"})
     with pytest.raises(
         UsageError, match="query findings has no parameter 'kinds'\n  expected  kind: string, limit: int"
     ):

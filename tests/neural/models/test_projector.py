@@ -122,13 +122,30 @@ def test_heads_that_do_not_divide_the_width_are_named() -> None:
         TransformerMapper(6, 24, num_heads=5)
 
 
-def test_fitted_to_images_that_are_nearly_alike_it_tells_them_apart() -> None:
+def test_whitened_by_images_that_are_nearly_alike_it_tells_them_apart() -> None:
     torch.manual_seed(0)
-    embeds = functional.normalize(torch.ones(200, 32) + 0.1 * torch.randn(200, 32), dim=-1)
+    spread = torch.logspace(0, -1.2, 32)  # of the directions: the last differ a sixteenth as much as the first
+    embeds = functional.normalize(torch.ones(4000, 32) + 0.1 * torch.randn(4000, 32) * spread, dim=-1)
     projector = TransformerMapper(32, 16, 2, 3, 1, 2)
-    before = projector.linear(embeds).std(0).mean()
-    projector.fit_scale(embeds)
+    drawn = projector.linear.weight.detach().double().numpy().copy()
+    assert projector.linear(embeds).std(0).mean() < 0.05
+    projector.whiten(embeds)
     after = projector.linear(embeds)
-    assert before < 0.05
     torch.testing.assert_close(after.mean(0), torch.zeros(48), rtol=0, atol=1e-4)
     torch.testing.assert_close(after.pow(2).mean(), torch.tensor(1.0), rtol=0, atol=1e-3)
+    # by numpy, which needs no eigenvectors for it: W W' is the drawn weights' R C^-1 R', up to one factor
+    covariance = np.cov(embeds.double().numpy().T, bias=True)
+    largest = np.linalg.eigvalsh(covariance)[-1]
+    inverse = np.linalg.inv(covariance + 1e-3 * largest * np.eye(32))
+    expected = drawn @ inverse @ drawn.T
+    found = projector.linear.weight.double().detach().numpy()
+    scale = np.trace(expected) / np.trace(found @ found.T)
+    np.testing.assert_allclose(found @ found.T * scale, expected, rtol=1e-4, atol=1e-4 * abs(expected).max())
+
+
+def test_whitening_by_no_image_or_one_changes_nothing() -> None:
+    projector = TransformerMapper(8, 16, 2, 3, 1, 2)
+    before = projector.linear.weight.clone()
+    projector.whiten(torch.zeros(0, 8))
+    projector.whiten(torch.ones(3, 8))
+    assert torch.equal(projector.linear.weight, before)

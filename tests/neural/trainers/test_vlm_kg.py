@@ -105,12 +105,12 @@ def test_an_image_that_cannot_be_read_is_skipped_or_the_study_goes_on_as_text(
     assert sizes == [5, 6]
 
 
-@pytest.mark.parametrize("fitted", [True, False])
-def test_fit_scale_begins_with_what_tells_the_training_images_apart(
-    data: TrainingData, encoder: Path, tmp_path: Path, fitted: bool
+@pytest.mark.parametrize("whitened", [True, False])
+def test_whitened_it_begins_with_what_tells_the_training_images_apart(
+    data: TrainingData, encoder: Path, tmp_path: Path, whitened: bool
 ) -> None:
     plan = recipe(encoder, max_steps=1, learning_rate=1e-9, weight_decay=0.0)
-    projector = Projector(prefix_length=4, clip_length=4, layers=1, heads=4, fit_scale=fitted)
+    projector = Projector(prefix_length=4, clip_length=4, layers=1, heads=4, whiten=whitened)
     plan = replace(plan, model=replace(plan.model, projector=projector))
     loaded = load_checkpoint(VLMKG().train(plan, data, tmp_path / "out").checkpoint, kind="vlm-kg")
     from kgbuild.pixels import read_pixels
@@ -120,7 +120,7 @@ def test_fit_scale_begins_with_what_tells_the_training_images_apart(
     with torch.no_grad():
         given = loaded.model.model.projector.linear(loaded.image_encoder.embed([read_pixels(path) for path in paths]))
     size = (given - given.mean(0)).pow(2).mean().sqrt()
-    if fitted:
+    if whitened:
         torch.testing.assert_close(size, torch.tensor(1.0), atol=1e-3, rtol=0)
         torch.testing.assert_close(given.mean(0), torch.zeros_like(given[0]), atol=1e-2, rtol=0)
     else:
