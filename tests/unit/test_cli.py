@@ -190,7 +190,12 @@ def test_own_cypher_is_read_only_and_its_errors_are_the_stores(kg: Kg, built: Pa
     refused = kg("query", "--cypher", "CREATE (:Patient {id: 'x'})", "-w", built)
     assert (refused.code, "read-only" in refused.err) == (1, True)
     wrong = kg("query", "--cypher", "MATCH (s:Stud) RETURN s", "-w", built)
-    assert (wrong.code, "Stud" in wrong.err) == (1, True)
+    assert (wrong.code, "expected  Study? Else a label" in wrong.err) == (1, True)
+    file = built / "workspace.json"
+    before = file.read_bytes()
+    copied = kg("query", "--cypher", f"COPY (MATCH (s:Study) RETURN s.id) TO '{file}'", "-w", built)
+    assert (copied.code, "COPY is refused" in copied.err, file.read_bytes()) == (1, True, before)
+    assert kg("query", "--cypher", "", "-w", built).code == 2
 
 
 def test_status_explain_and_doctor(kg: Kg, built: Path) -> None:
