@@ -263,7 +263,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=21, help="of the set for language; the encoder's is the next")
     parser.add_argument("--encoder-steps", type=int, default=800)
     parser.add_argument("--steps", type=int, default=600, help="of LLM-KG from random weights")
-    parser.add_argument("--more", type=int, default=5000, help="steps of VLM-KG, and again of LLM-KG")
+    parser.add_argument("--more", type=int, default=2500, help="steps of VLM-KG, and again of LLM-KG")
     parser.add_argument("--test", type=int, default=1500, help="sentences tested on, at most")
     parser.add_argument("--stage", choices=STAGES, help="make this only")
     given = parser.parse_args()
