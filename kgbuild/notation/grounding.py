@@ -5,6 +5,8 @@ of all placements in which each head lies after the one before, the one with the
 their tails (a sentence's end in between costs ``_SENTENCE`` tokens). Where no such placement exists, as in a model's
 unordered output, each head takes its first unused occurrence. Then each tail takes the occurrence nearest to its head,
 one that already has the tail's presence before a free one, and never one with another presence if that can be helped.
+Where pieces contradict each other on one span, the weakest presence holds (absent before uncertain before present), so
+that no contradiction makes a finding; the pieces that are overruled are among what is rejected.
 
 For reports whose entities have words that occur once, ``decode(encode(a))`` gives back every span, presence and
 relation. Types are inferred: ``located_at`` goes from observation to anatomy, ``suggestive_of`` joins observations,
@@ -34,8 +36,9 @@ def decode(
     """Ground triplet text in a report.
 
     Returns:
-        the annotation, and what was rejected: pieces that do not parse and triplets with an end whose words the
-        report does not hold (report or invented words: count them, do not log them).
+        the annotation, and what was rejected: pieces that do not parse, triplets with an end whose words the report
+        does not hold, and those whose presence another contradicts (report or invented words: count them, do not log
+        them).
     """
     triplets, rejected = parse_triplets(text)
     place = _Places(tokens)
@@ -43,7 +46,8 @@ def decode(
     for triplet in triplets:
         held = place.of(triplet.head) and (triplet.tail is None or place.of(triplet.tail))
         good.append(triplet) if held else rejected.append(triplet.text())
-    spans, links = _ground(good, place)
+    spans, links, overruled = _ground(good, place)
+    rejected += overruled
     types = _types(spans, links, tokens, type_of)
     ordered = sorted(spans)
     index = {span: i for i, span in enumerate(ordered)}
@@ -86,12 +90,14 @@ def _occurrences(text: list[str], words: list[str]) -> list[Span]:
     return [(i, i + size) for i in range(len(text) - size + 1) if text[i : i + size] == words] if size else []
 
 
-def _ground(triplets: list[Triplet], place: _Places) -> tuple[dict[Span, Presence], list[Arc]]:
+def _ground(triplets: list[Triplet], place: _Places) -> tuple[dict[Span, Presence], list[Arc], list[str]]:
     groups = _groups(triplets)
     heads = _place_heads(groups, place)
     presence: dict[Span, Presence] = {}
+    claims: list[tuple[Triplet, Span, Presence]] = []
     for group, span in zip(groups, heads, strict=True):
-        presence.setdefault(span, group[0].head_presence)
+        claims += [(triplet, span, triplet.head_presence) for triplet in group]
+        _weaken(presence, span, group[0].head_presence)
     links: list[Arc] = []
     for group, span in zip(groups, heads, strict=True):
         for triplet in group:
@@ -102,10 +108,16 @@ def _ground(triplets: list[Triplet], place: _Places) -> tuple[dict[Span, Presenc
             free = [other for other in place.of(triplet.tail) if other != span and other not in taken]
             agreeing = [other for other in free if presence.get(other, said) is said]
             tail = place.nearest(span, agreeing or free or place.of(triplet.tail))
-            presence.setdefault(tail, said)
+            claims.append((triplet, tail, said))
+            _weaken(presence, tail, said)
             if tail != span:
                 links.append((span, triplet.relation, tail))
-    return presence, links
+    overruled = dict.fromkeys(triplet.text() for triplet, span, said in claims if presence[span] is not said)
+    return presence, links, list(overruled)
+
+
+def _weaken(presence: dict[Span, Presence], span: Span, said: Presence) -> None:
+    presence[span] = presence.get(span, said).weaker(said)
 
 
 def _groups(triplets: list[Triplet]) -> list[list[Triplet]]:

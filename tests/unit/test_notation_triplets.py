@@ -212,3 +212,22 @@ def test_gold_comes_back_nearly_whole(real_data: Path) -> None:
         kept += len(sides[0] & sides[1])
         listed += len(sides[0])
     assert kept / listed > 0.995
+
+
+@pytest.mark.parametrize(
+    ("text", "presence", "overruled"),
+    [
+        ("effusion ; effusion (absent)", ABSENT, ["effusion"]),
+        ("effusion (absent) ; effusion", ABSENT, ["effusion"]),
+        ("effusion ; effusion (uncertain)", UNCERTAIN, ["effusion"]),
+        ("effusion (uncertain) ; effusion (absent) ; effusion", ABSENT, ["effusion (uncertain)", "effusion"]),
+        ("effusion (absent) ; small , modify , effusion", ABSENT, ["small , modify , effusion"]),
+        ("effusion ; effusion", PRESENT, []),
+    ],
+)
+def test_of_contradicting_presences_the_weakest_holds_and_the_others_are_rejected(
+    text: str, presence: Presence, overruled: list[str]
+) -> None:
+    found, rejected = decode(text, tuple(tokenize("a small effusion")))
+    assert {entity.text: entity.presence for entity in found.entities}["effusion"] is presence
+    assert rejected == overruled
