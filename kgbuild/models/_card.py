@@ -38,7 +38,10 @@ def card(meta: CheckpointMeta) -> str:
         facts |= {f"image encoder, {key}": value for key, value in meta.image_encoder.items()}
     lines += _table("Model", facts) + _table("Data", _flat(meta.data)) + _table("Measures", _flat(meta.metrics))
     settings = {key: meta.recipe[key] for key in ("model", "data", "training", "decoding") if key in meta.recipe}
-    lines += _table("Settings", _flat(settings)) + _table("Versions", meta.versions)
+    lines += _table("Settings", _flat(settings))
+    if meta.recipe.get("changed"):
+        lines += [f"Changed when it was resumed: {'; '.join(meta.recipe['changed'])}.", ""]
+    lines += _table("Versions", meta.versions)
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -19,7 +19,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,30 +28,32 @@ from kgbuild.errors import KgbuildError
 from kgbuild.models.checkpoint import CheckpointMeta, begin, package_versions, write_card
 from kgbuild.models.medclip import load_image_encoder, new_image_encoder
 from kgbuild.models.medclip_text import MedCLIP, contrastive_loss, load_text_encoder, new_text_encoder
+from kgbuild.models.memory import is_out_of_memory
 from kgbuild.recipes import Recipe, as_dict
-from kgbuild.trainers import _medclip_data
+from kgbuild.trainers import _folder, _medclip_data
+from kgbuild.trainers._interrupts import interruptible
 from kgbuild.trainers._medclip_data import Sentences
 from kgbuild.trainers.base import Progress, Trained, TrainingData
 
 _STATE = "state.pt"
 _LOG = "log.jsonl"
-_BEGUN = "training.json"
 _EVALUATED = 1000  # images of the validation split
 
 
 def fit(recipe: Recipe, data: TrainingData, out: Path, *, resume: bool, progress: Progress) -> Trained:
     """Train and write the checkpoint; see ``Trainer.train``."""
-    state = _begun(recipe, data, out, resume)
+    kept = _folder.check_folder(recipe, data, out, resume, _newest)
     model = _model(recipe, data)
     side = model.vision_model.side
     train = _medclip_data.load(data, "train", side, progress)
     if train is None or len(train) < 2:
         raise KgbuildError("fewer than two images to train on", expected="studies with an image and a finding")
     run = _Run(recipe, model, train, out)
-    if state is not None:
-        run.load(state)
+    if kept is not None:
+        run.load(kept / _STATE)
     begin(out)
-    run.go(progress)
+    with interruptible(run):
+        run.go(progress)
     metrics = {"steps": run.step, "train_loss": round(run.loss, 6), "labels": train.n_labels, "images": len(train)}
     held = _medclip_data.load(data, "validate", side, progress)
     if held is not None and len(held) > 1:
@@ -61,7 +62,7 @@ def fit(recipe: Recipe, data: TrainingData, out: Path, *, resume: bool, progress
     encoder = model.vision_model
     meta = CheckpointMeta(
         kind="medclip",
-        recipe=as_dict(recipe),
+        recipe={**as_dict(recipe), **_folder.changed(out)},
         base=recipe.model.text_encoder or "",
         image_encoder={"variant": encoder.variant, "sha256": encoder.hash},
         data={"fingerprint": data.fingerprint, "source": data.source, "counts": data.counts},
@@ -75,30 +76,10 @@ def fit(recipe: Recipe, data: TrainingData, out: Path, *, resume: bool, progress
     return Trained(out, metrics, tuple(said))
 
 
-def _begun(recipe: Recipe, data: TrainingData, out: Path, resume: bool) -> Path | None:
-    """The newest whole checkpoint to go on from, or None; notes what is trained here."""
-    found = sorted(out.glob(f"checkpoint-*/{_STATE}"), key=lambda path: int(path.parent.name.split("-")[1]))
-    asked = {"model": as_dict(recipe)["model"], "training": _fixed(recipe), "data": data.fingerprint}
-    note = out / _BEGUN
-    if found and not resume:
-        raise KgbuildError(
-            f"{out} holds a training with {found[-1].parent.name}", expected="--resume to go on, or another --out"
-        )
-    if found and json.loads(note.read_text(encoding="utf-8")) != json.loads(json.dumps(asked)):
-        raise KgbuildError(
-            "what is to be resumed was begun with another recipe or other data",
-            where=str(note),
-            expected="the recipe and data that it was begun with",
-            next_step="another --out for another training",
-        )
-    out.mkdir(parents=True, exist_ok=True)
-    files.write_text(note, json.dumps(asked, indent=1) + "\n")
-    return found[-1] if found else None
-
-
-def _fixed(recipe: Recipe) -> dict[str, Any]:
-    free = ("save_steps", "log_steps", "report_to")
-    return {key: value for key, value in as_dict(recipe)["training"].items() if key not in free}
+def _newest(out: Path) -> Path | None:
+    """The newest ``checkpoint-N`` with a whole state, if any."""
+    found = [path.parent for path in out.glob(f"checkpoint-*/{_STATE}")]
+    return max(found, key=lambda folder: int(folder.name.removeprefix("checkpoint-")), default=None)
 
 
 def _model(recipe: Recipe, data: TrainingData) -> MedCLIP:
@@ -137,28 +118,48 @@ class _Run:
         self.schedule = get_scheduler(part.schedule, self.optimizer, part.warmup_steps, self.total)
         self.step = 0
         self.loss = math.nan
+        self.losses: list[float] = []  # since the last line of the log
+        self.interrupted = False
 
     def go(self, progress: Progress) -> None:
-        """All steps that are left."""
-        losses: list[float] = []
+        """All steps that are left.
+
+        Raises:
+            KeyboardInterrupt: it was stopped; a ``checkpoint-N`` to go on from is there.
+        """
         while self.step < self.total:
             epoch, place = divmod(self.step, self.per_epoch)
             order = torch.randperm(len(self.train), generator=self._source(-1 - epoch)).tolist()
             for at in range(place, self.per_epoch):
                 if self.step >= self.total:
                     break
-                losses.append(self._one(order[at * self.batch : (at + 1) * self.batch]))
+                self.losses.append(self._stepped(order[at * self.batch : (at + 1) * self.batch]))
                 self.step += 1
                 if self.step % self.part.log_steps == 0 or self.step == self.total:
-                    self.loss = sum(losses) / len(losses)
-                    losses = []
+                    self.loss = sum(self.losses) / len(self.losses)
+                    self.losses = []
                     self._note()
                 if self.step % self.part.save_steps == 0 and self.step < self.total:
                     self.save()
                 progress("training", self.step * self.batch, self.total * self.batch)
+                if self.interrupted:
+                    self.save()
+                    raise KeyboardInterrupt
 
     def _source(self, number: int) -> torch.Generator:
         return torch.Generator().manual_seed((self.part.seed * 1_000_003 + number) % 2**63)
+
+    def _stepped(self, places: list[int]) -> float:
+        try:
+            return self._one(places)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise KgbuildError(
+                f"out of GPU memory at step {self.step + 1}",
+                next_step="training.precision=bf16 with --resume, or a smaller training.batch_size, which needs "
+                "another --out: a pair's counterexamples are the others of its batch",
+            ) from None
 
     def _one(self, places: list[int]) -> float:
         """One step; its loss."""
@@ -170,8 +171,8 @@ class _Run:
             if not torch.isfinite(loss):
                 raise KgbuildError(
                     f"the loss is no longer a finite number ({loss.item()}) at step {self.step + 1}",
-                    next_step="a lower training.learning_rate, more warmup_steps, or training.precision=fp32; "
-                    "--resume goes on from the newest checkpoint before it",
+                    next_step="training.precision=fp32 with --resume, which goes on from the newest checkpoint before "
+                    "it; a lower training.learning_rate or more warmup_steps need another --out",
                 )
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -208,7 +209,8 @@ class _Run:
         folder.mkdir(exist_ok=True)
         kept = {"model": self.model, "optimizer": self.optimizer, "schedule": self.schedule}
         with files.atomic(folder / _STATE) as part:
-            torch.save({"step": self.step, **{name: one.state_dict() for name, one in kept.items()}}, part)
+            place = {"step": self.step, "loss": self.loss, "losses": self.losses}
+            torch.save({**place, **{name: one.state_dict() for name, one in kept.items()}}, part)
         for other in self.out.glob("checkpoint-*"):
             if other != folder:
                 shutil.rmtree(other, ignore_errors=True)
@@ -218,7 +220,7 @@ class _Run:
         kept = torch.load(path, map_location=self.device, weights_only=True)
         for name in ("model", "optimizer", "schedule"):
             getattr(self, name).load_state_dict(kept[name])
-        self.step = kept["step"]
+        self.step, self.loss, self.losses = kept["step"], kept.get("loss", math.nan), kept.get("losses", [])
 
 
 def _validated(run: _Run, held: Sentences) -> dict[str, float]:

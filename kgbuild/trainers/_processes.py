@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 _LOOK_S = 0.2
 
@@ -30,6 +31,17 @@ def first(made: Path) -> Iterator[None]:
     while rank() > 0 and not made.exists():
         time.sleep(_LOOK_S)
     yield
+
+
+def from_first(value: Any) -> Any:
+    """What the first process has; all of them must ask."""
+    if world() == 1:
+        return value
+    from torch import distributed
+
+    held = [value]
+    distributed.broadcast_object_list(held, src=0)
+    return held[0]
 
 
 def any_of(value: bool) -> bool:

@@ -27,10 +27,11 @@ from kgbuild.models.checkpoint import CheckpointMeta, begin, package_versions, s
 from kgbuild.models.language import context_length
 from kgbuild.recipes import Recipe, as_dict
 from kgbuild.recipes.steps import warnings_for
-from kgbuild.trainers import _processes
+from kgbuild.trainers import _folder, _processes
+from kgbuild.trainers._interrupts import interruptible
 from kgbuild.trainers._settings import refuse_machine, settings, slow_machine
 from kgbuild.trainers._tokens import Collate, Wrap, as_it_is, labelled, tokenize
-from kgbuild.trainers._trainer import Fit, Measure, Watch, interruptible
+from kgbuild.trainers._trainer import Fit, Measure, Watch
 from kgbuild.trainers.base import Progress, ScoreTexts, Trained, TrainingData
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ def _finish(job: Job, trainer: Fit, watch: Watch, evaluates: bool) -> dict[str, 
         data = {"fingerprint": job.data.fingerprint, "source": job.data.source, "counts": job.data.counts}
         meta = CheckpointMeta(
             kind="vlm-kg" if job.embeds is not None else "llm-kg",
-            recipe=as_dict(job.recipe),
+            recipe={**as_dict(job.recipe), **_folder.changed(job.out)},
             prompt=job.prompt,
             certainty=job.recipe.data.certainty,
             base=job.recipe.model.base,

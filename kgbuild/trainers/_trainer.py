@@ -6,12 +6,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +16,13 @@ from torch.utils.data import Sampler
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import SFTTrainer
 
+from kgbuild import files
 from kgbuild.errors import KgbuildError
 from kgbuild.trainers import _processes
 from kgbuild.trainers.base import Progress
 
 LOG = "log.jsonl"
+_JUDGED = "eval_triplet_f1"
 _WINDOW = 64  # batches that are filled from one pool of rows sorted by length
 
 Measure = Callable[[], dict[str, float]]
@@ -93,15 +91,15 @@ class Fit(SFTTrainer):
         except torch.OutOfMemoryError:
             raise KgbuildError(
                 f"out of GPU memory at step {step}",
-                next_step="half the training.batch_size and twice the accumulation give the same training; "
-                "training.gradient_checkpointing=true needs less memory and a third more time",
+                next_step="training.gradient_checkpointing=true needs less memory and a third more time, and --resume "
+                "takes it; half the training.batch_size and twice the accumulation need another --out",
             ) from None
         if not torch.isfinite(loss):
             raise KgbuildError(
                 f"the loss is no longer a finite number ({loss.item()}) at step {step}",
                 where=f"epoch {self.state.epoch or 0:.2f}",
-                next_step="a lower training.learning_rate, more warmup_steps, or training.precision=fp32; "
-                "--resume goes on from the newest checkpoint before it",
+                next_step="training.precision=fp32 with --resume, which goes on from the newest checkpoint before it; "
+                "a lower training.learning_rate or more warmup_steps need another --out",
             )
         return loss
 
@@ -140,11 +138,12 @@ class Watch(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Forget what lies after the step that is gone on from."""
-        lines = [line for line in self._lines() if line.get("step", 0) <= state.global_step]
-        if state.is_world_process_zero:
-            (self.out / LOG).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-        for line in lines:
-            self._judge(line)
+        if state.is_world_process_zero:  # alone: the others would read what is being written
+            lines = [line for line in self._lines() if line.get("step", 0) <= state.global_step]
+            files.write_text(self.out / LOG, "".join(json.dumps(line) + "\n" for line in lines))
+            for line in lines:
+                self._judge(line)
+        self._agree()
         self._tell(args, state)
 
     def on_step_begin(
@@ -175,8 +174,10 @@ class Watch(TrainerCallback):
         if state.is_world_process_zero:
             with (self.out / LOG).open("a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
-        if self._judge(line) and self.patience is not None and state.is_world_process_zero:
-            self.keep(self.out / "best")
+            if self._judge(line) and self.patience is not None:
+                self.keep(self.out / "best")
+        if _JUDGED in line:
+            self._agree()
         if self.patience is not None and self._waited >= self.patience:
             control.should_training_stop = self.stopped_early = True
 
@@ -184,7 +185,7 @@ class Watch(TrainerCallback):
 
     def _judge(self, line: dict[str, Any]) -> bool:
         """Whether this evaluation is the best so far."""
-        value = line.get("eval_triplet_f1")
+        value = line.get(_JUDGED)
         if value is None:
             return False
         if self.best is None or value > self.best[0]:
@@ -192,6 +193,10 @@ class Watch(TrainerCallback):
             return True
         self._waited += 1
         return False
+
+    def _agree(self) -> None:
+        """All processes take the first one's judgement, so that all stop at one step."""
+        self.best, self._waited = _processes.from_first((self.best, self._waited))
 
     def _lines(self) -> list[dict[str, Any]]:
         path = self.out / LOG
@@ -212,25 +217,3 @@ class Watch(TrainerCallback):
 
 def _finite(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-@contextmanager
-def interruptible(watch: Watch) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) lets the step end and saves; a second one stops at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def note(number: int, frame: Any) -> None:
-        if watch.interrupted:
-            raise KeyboardInterrupt
-        watch.interrupted = True
-        if _processes.rank() == 0:
-            os.write(2, b"\nstopping after this step, with a checkpoint; Ctrl-C again stops at once, without\n")
-
-    before = {which: signal.signal(which, note) for which in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for which, handler in before.items():
-            signal.signal(which, handler)

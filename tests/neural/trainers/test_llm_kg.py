@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -82,6 +83,14 @@ def test_stopped_by_ctrl_c_and_resumed_it_ends_as_the_straight_run(data: Trainin
         LLMKG().train(recipe, data, tmp_path / "halves")
     with pytest.raises(KgbuildError, match=r"training.learning_rate: 0.003 → 0.1"):
         LLMKG().train(made.recipe(max_steps=9, learning_rate=0.1), data, tmp_path / "halves", resume=True)
+    note = tmp_path / "halves" / "training.json"
+    begun = json.loads(note.read_text())
+    assert begun["processes"] == 1
+    note.write_text(json.dumps({**begun, "processes": 2}))
+    with pytest.raises(KgbuildError, match="number of processes: 2 → 1"):
+        LLMKG().train(recipe, data, tmp_path / "halves", resume=True)
+    del begun["processes"]  # as older trainings noted it
+    note.write_text(json.dumps(begun))
     LLMKG().train(recipe, data, tmp_path / "halves", resume=True)
     assert weights(tmp_path / "halves") == weights(tmp_path / "straight")
     steps = [line["step"] for line in made.log(tmp_path / "halves") if "loss" in line]
@@ -95,8 +104,41 @@ def test_a_checkpoint_that_a_kill_left_half_written_is_passed_over(data: Trainin
     before = weights(out)
     shutil.rmtree(out / "checkpoint-2")
     (out / "checkpoint-4" / "trainer_state.json").unlink()
+    (out / "kgbuild.json").unlink()
     LLMKG().train(recipe, data, out, resume=True)
     assert weights(out) == before
+
+
+def test_a_finished_checkpoint_without_its_steps_is_not_begun_anew(data: TrainingData, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    LLMKG().train(made.recipe(max_steps=2, save_steps=2, evaluate_steps=1000), data, out)
+    before = weights(out)
+    shutil.rmtree(out / "checkpoint-2")
+    with pytest.raises(KgbuildError, match="finished checkpoint, and no checkpoint-N to go on from"):
+        LLMKG().train(made.recipe(max_steps=2, save_steps=2, evaluate_steps=1000), data, out, resume=True)
+    assert (weights(out), (out / "kgbuild.json").is_file()) == (before, True)
+    (out / "kgbuild.json").unlink()  # and an unfinished one without any is still this training's
+    with pytest.raises(KgbuildError, match=r"training.max_steps: 2 → 3"):
+        LLMKG().train(made.recipe(max_steps=3, evaluate_steps=1000), data, out, resume=True)
+
+
+def test_what_helps_a_stopped_training_may_change_and_the_card_says_so(data: TrainingData, tmp_path: Path) -> None:
+    recipe = made.recipe(max_steps=6, save_steps=3, evaluate_steps=1000, precision="bf16")
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if stage == "training" and done == 4 * 4:
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        LLMKG().train(recipe, data, tmp_path / "out", progress=stop)
+    other = replace(recipe, training=replace(recipe.training, precision="fp32", gradient_checkpointing=True))
+    LLMKG().train(other, data, tmp_path / "out", resume=True)
+    said = [
+        "training.gradient_checkpointing: False → True from checkpoint-3 on",
+        "training.precision: bf16 → fp32 from checkpoint-3 on",
+    ]
+    assert read_meta(tmp_path / "out").recipe["changed"] == said
+    assert f"Changed when it was resumed: {said[0]}; {said[1]}." in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_pairs_that_are_too_long_are_refused_or_dropped_and_never_cut(data: TrainingData, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,10 +93,50 @@ def test_resumed_training_equals_a_straight_one(tmp_path: Path, monkeypatch: pyt
 def test_another_recipe_is_not_resumed_and_a_training_not_overwritten(tmp_path: Path) -> None:
     data = made(tmp_path / "data")
     PLUGIN().train(recipe(), data, tmp_path / "out")
-    with pytest.raises(KgbuildError, match="checkpoint-6"):
+    with pytest.raises(KgbuildError, match="holds a finished checkpoint"):
         PLUGIN().train(recipe(), data, tmp_path / "out")
-    with pytest.raises(KgbuildError, match="another recipe"):
+    with pytest.raises(KgbuildError, match=r"training.learning_rate: 0.001 → 0.01"):
         PLUGIN().train(recipe(learning_rate=1e-2), data, tmp_path / "out", resume=True)
+    (tmp_path / "out" / "kgbuild.json").unlink()
+    with pytest.raises(KgbuildError, match=r"holds an unfinished training with checkpoint-6"):
+        PLUGIN().train(recipe(), data, tmp_path / "out")
+
+
+def test_a_finished_one_that_saved_no_step_is_not_overwritten(tmp_path: Path) -> None:
+    data = made(tmp_path / "data")
+    PLUGIN().train(recipe(save_steps=100), data, tmp_path / "out")
+    before = (tmp_path / "out" / "model.safetensors").read_bytes()
+    for resume in (False, True):
+        with pytest.raises(KgbuildError, match="holds a finished checkpoint"):
+            PLUGIN().train(recipe(save_steps=100, seed=5), data, tmp_path / "out", resume=resume)
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == before
+    assert (tmp_path / "out" / "kgbuild.json").is_file()
+
+
+def test_ctrl_c_saves_and_the_resumed_training_is_the_straight_one(tmp_path: Path) -> None:
+    data = made(tmp_path / "data")
+    slow = recipe(save_steps=100, log_steps=3)
+    straight = PLUGIN().train(slow, data, tmp_path / "straight")
+
+    def press(stage: str, done: int, total: int) -> None:
+        if stage == "training" and done == 2 * 8:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        PLUGIN().train(slow, data, tmp_path / "halves", progress=press)
+    assert [path.name for path in (tmp_path / "halves").glob("checkpoint-*")] == ["checkpoint-2"]
+    assert not (tmp_path / "halves" / "kgbuild.json").exists()
+    assert PLUGIN().train(slow, data, tmp_path / "halves", resume=True).metrics == straight.metrics
+    assert (tmp_path / "halves" / "log.jsonl").read_text() == (tmp_path / "straight" / "log.jsonl").read_text()
+
+
+def test_a_gpu_that_is_too_small_is_named_with_the_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(_medclip_data, "varied", full)
+    with pytest.raises(KgbuildError, match="out of GPU memory at step 1"):
+        PLUGIN().train(recipe(), made(tmp_path / "data"), tmp_path / "out")
 
 
 def test_loss_that_is_no_number_stops_with_its_step(tmp_path: Path) -> None:
