@@ -125,6 +125,9 @@ def save_checkpoint(
     from kgbuild.models._loading import quiet
 
     begin(folder)
+    for config in (model.config, getattr(model.config, "text_config", None)):
+        if config is not None:
+            config._name_or_path = ""  # a folder of this machine, where the base was one
     with quiet():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
@@ -161,6 +164,9 @@ def read_meta(folder: Path) -> CheckpointMeta:
             expected=f'"format": {FORMAT} and "kind" one of {", ".join(KINDS)}',
         )
     known = CheckpointMeta.__dataclass_fields__
+    for name in ("recipe", "data", "metrics", "versions"):
+        if name in said and not isinstance(said[name], dict):
+            raise KgbuildError(f"{META} cannot be read", where=f"{path}: {name}", expected="a JSON object")
     return CheckpointMeta(**{key: value for key, value in said.items() if key in known})
 
 

@@ -5,6 +5,7 @@ No torch, no network: installed packages are looked up, not imported, and weight
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kgbuild.errors import DependencyMissing
-from kgbuild.recipes.parts import Recipe
+from kgbuild.recipes.parts import Recipe, TrainingPart
 from kgbuild.recipes.reading import as_dict, suggest
 from kgbuild.resources import data
 
@@ -68,6 +69,8 @@ _RANGES: dict[str, tuple[float, float | None, bool]] = {
     "decoding.seed": (0, 2**32 - 1, True),
 }
 
+_NOT_MEDCLIP = ("gradient_checkpointing", "evaluate_steps", "patience", "report_to")
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -96,7 +99,10 @@ def _out_of_range(recipe: Recipe) -> Iterator[tuple[str, str]]:
         value = _at(values, key)
         if value is None:
             continue
-        if value < low or (value == low and not closed) or (high is not None and value > high) or value != value:
+        if isinstance(value, float) and not math.isfinite(value):
+            yield key, f"{value:g} is no finite number"
+            continue
+        if value < low or (value == low and not closed) or (high is not None and value > high):
             above = f"{low:g} or more" if closed else f"more than {low:g}"
             yield key, f"{value:g} is out of range; expected {above}" + (f", at most {high:g}" if high else "")
 
@@ -191,6 +197,9 @@ def _in_vain(recipe: Recipe) -> Iterator[tuple[str, str]]:
     if recipe.trainer == "medclip":
         if training.accumulation > 1:
             yield "training.accumulation", "medclip takes its counterexamples from one batch: use a larger batch_size"
+        for name in _NOT_MEDCLIP:
+            if getattr(training, name) != getattr(TrainingPart(), name):
+                yield f"training.{name}", "medclip has none: it measures once, at the end, and keeps its own log.jsonl"
         return
     if decoding.strategy == "beam" and decoding.beams == 1:
         yield "decoding.beams", "1 beam is greedy decoding"

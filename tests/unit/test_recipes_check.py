@@ -27,6 +27,8 @@ SCRATCH = {"hidden": 128, "heads": 4}
     ("recipe", "key", "words"),
     [
         (made(training={"epochs": 0}), "training.epochs", "0 is out of range; expected more than 0"),
+        (made(training={"epochs": float("inf")}), "training.epochs", "inf is no finite number"),
+        (made(training={"epochs": float("nan")}), "training.epochs", "nan is no finite number"),
         (made(training={"learning_rate": -1}), "training.learning_rate", "-1 is out of range"),
         (made(training={"learning_rate": 20}), "training.learning_rate", "at most 1"),
         (made(training={"batch_size": 0}), "training.batch_size", "0 is out of range; expected 1 or more"),
@@ -109,6 +111,11 @@ def test_what_will_be_in_vain_is_a_warning() -> None:
     assert "data.prompt" in warned(made(data={"certainty": "none", "prompt": "triplets"}))
     assert "decoding.beams" not in warned(made("medclip", decoding={"beams": 1}))
     assert "larger batch_size" in warned(made("medclip", training={"accumulation": 2}))["training.accumulation"]
+    given = {"patience": 2, "gradient_checkpointing": True, "evaluate_steps": 5, "report_to": "tensorboard"}
+    measured = "medclip has none: it measures once, at the end, and keeps its own log.jsonl"
+    for training in ({}, given):
+        found = {one.key for one in checking.check(made("medclip", training=training)) if one.message == measured}
+        assert found == {f"training.{name}" for name in training}
 
 
 def test_missing_packages_and_weights_are_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,9 +163,10 @@ def test_the_data_set_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     (unknown,) = data(made(data={"dataset": "mimik"}))
     assert (unknown.level, "did you mean 'mimic'?" in unknown.message) == ("error", True)
-    (absent,) = data(made(data={"dataset": "mimic-cxr"}))
+    (absent,) = data(made("medclip", data={"dataset": "mimic-cxr"}))
     assert (absent.level, "KGBUILD_MIMIC_ROOT" in absent.message) == ("warning", True)
-    (gone,) = data(made(), tmp_path / "gone")
+    assert data(made(data={"dataset": "mimic-cxr"})) == []  # text alone needs no root
+    (gone,) = data(made("medclip"), tmp_path / "gone")
     assert (gone.level, "gone does not exist" in gone.message) == ("warning", True)
     assert data(made(), tmp_path) == []
     assert data(made(data={"dataset": "examples"})) == []

@@ -26,9 +26,9 @@ from kgbuild.models.checkpoint import (
 )
 from kgbuild.models.language import load_language
 from kgbuild.models.medclip import new_image_encoder
-from kgbuild.models.vlm_kg import image_prompt
+from kgbuild.models.vlm_kg import VLMKGForCausalLM, image_prompt
 
-from .conftest import TEXTS, tiny_language, tiny_vlm
+from .conftest import PROJECTOR, TEXTS, tiny_language, tiny_vlm
 
 LLM = CheckpointMeta(
     kind="llm-kg",
@@ -135,6 +135,15 @@ def test_a_last_file_of_another_kind_is_refused(llm: Path, text: str) -> None:
         read_meta(llm)
 
 
+@pytest.mark.parametrize("name", ["recipe", "data", "metrics", "versions"])
+def test_a_last_file_that_says_nothing_where_a_part_must_be_is_refused(llm: Path, name: str) -> None:
+    said = json.loads((llm / "kgbuild.json").read_text(encoding="utf-8"))
+    (llm / "kgbuild.json").write_text(json.dumps({**said, name: None}), encoding="utf-8")
+    with pytest.raises(KgbuildError, match=rf"kgbuild\.json cannot be read\n  where     .*: {name}\n") as caught:
+        read_meta(llm)
+    assert caught.value.expected == "a JSON object"
+
+
 def test_weights_cut_short_are_said_to_be(llm: Path) -> None:
     whole = (llm / "model.safetensors").read_bytes()
     (llm / "model.safetensors").write_bytes(whole[: len(whole) // 2])
@@ -218,6 +227,10 @@ def test_nothing_in_the_folder_names_this_machine(llm: Path, tmp_path: Path) -> 
     recipe = {**LLM.recipe, "model": {"base": str(llm), "image_encoder": str(tmp_path / "medclip" / "vit.bin")}}
     save_checkpoint(tmp_path / "next", model, tokenizer, replace(LLM, base=str(llm), recipe=recipe))
     for path in (tmp_path / "next").iterdir():
+        assert str(tmp_path).encode() not in path.read_bytes(), path.name
+    seeing = VLMKGForCausalLM.from_language(model, tokenizer, PROJECTOR, seed=1)
+    save_checkpoint(tmp_path / "seeing", seeing, tokenizer, replace(LLM, kind="vlm-kg"))
+    for path in (tmp_path / "seeing").iterdir():
         assert str(tmp_path).encode() not in path.read_bytes(), path.name
     meta = read_meta(tmp_path / "next")
     assert meta.base == "llm"
