@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,10 @@ from kgbuild.cli import options as o
 from kgbuild.errors import UsageError
 
 if TYPE_CHECKING:
+    from kgbuild.pipelines.source import Source
+    from kgbuild.pipelines.train_checks import Checked
     from kgbuild.recipes import Recipe
+    from kgbuild.trainers.base import TrainingData
 
 
 def train(
@@ -143,35 +147,55 @@ def _train(
     if reads_images:
         source = o.source(dataset or chosen.data.dataset, root, images, workspace, None, None, None)
         chosen = recipes.with_settings(chosen, {"data.dataset": source.dataset})
-    if dry_run:
-        console.facts(_plan(chosen, out, workspace, run, radgraph, source, resume), fmt.value)
-        return 0
     from kgbuild.pipelines import train as pipeline
+    from kgbuild.pipelines.train_checks import check
 
+    data: dict[str, Any] = {"run": run, "radgraph": radgraph, "source": source, "out": out, "resume": resume}
+    if dry_run:
+        checked = check(chosen, workspace, **data)
+        console.facts(_plan(chosen, out, workspace, source, resume, checked), fmt.value)
+        return 0
     recipes.require_packages(chosen)
     quiet = quiet or os.environ.get("RANK", "0") != "0"  # under torchrun one process speaks for all
-    data: dict[str, Any] = {"run": run, "radgraph": radgraph, "source": source, "paper_split": paper_split}
-    with console.progress(quiet) as progress:
-        said: list[str] = []
+    for note in check(chosen, workspace, **data).notes:
         if not quiet:
-            said = _before(chosen, pipeline.prepared(chosen, workspace, progress=progress, **data).counts)
-        trained = pipeline.train(chosen, workspace, out=out, resume=resume, progress=progress, **data)
+            console.say(note)
+    said: list[str] = []
+
+    def tell(pairs: TrainingData) -> None:
+        said.extend([] if quiet else _before(chosen, pairs.counts))
+
+    with console.progress(quiet) as progress:
+        trained = pipeline.train(chosen, workspace, paper_split=paper_split, ready=tell, progress=progress, **data)
     if quiet:
         return 0
     console.facts({"checkpoint": trained.checkpoint, **trained.metrics}, fmt.value)
     for warning in (one for one in trained.warnings if one not in said):
         console.say(f"warning: {warning}")
     if chosen.trainer != "medclip":
-        console.say(
-            f"next: kgbuild generate --dataset {chosen.data.dataset} --extractor {chosen.trainer} "
-            f"--checkpoint {trained.checkpoint} -w {workspace}"
-        )
+        console.say(f"next: {_next(chosen, trained.checkpoint, workspace, root, images)}")
     return 0
+
+
+def _next(chosen: Recipe, checkpoint: Path, workspace: Path, root: Path | None, images: Path | None) -> str:
+    """The command that generates with what was trained: elsewhere, or the model's run would be trained on next."""
+    from kgbuild.config import find_roots
+    from kgbuild.plugins import find
+
+    name = chosen.data.dataset
+    found = find_roots(name, root, images, workspace)
+    words = ["kgbuild", "generate", "--dataset", name]
+    if found.root is not None or not getattr(find("datasets", name), "ships", False):
+        words += ["--root", str(found.root or "DIR")]
+    words += ["--images", str(found.images)] if found.images is not None else []
+    words += ["--extractor", chosen.trainer, "--checkpoint", str(checkpoint)]
+    return shlex.join([*words, "-w", f"{workspace}-generated" if workspace.name else "generated"])
 
 
 def _before(chosen: Recipe, counts: dict[str, int]) -> list[str]:
     """Say what there is to train on, beside the paper's numbers, and what the recipe cannot do with it."""
     from kgbuild.pipelines.training_data import beside_paper
+    from kgbuild.pipelines.training_examples import TEXT_ONLY
     from kgbuild.recipes import warnings_for
 
     for split, group in itertools.groupby(beside_paper(chosen.data.dataset, counts), key=lambda row: row[0]):
@@ -179,7 +203,7 @@ def _before(chosen: Recipe, counts: dict[str, int]) -> list[str]:
         paper = f" (the paper: {rows[0][3]:,}; it does not say of what)" if rows[0][3] else ""
         console.say(f"{split}: " + ", ".join(f"{n:,} {what}" for _, what, n, _ in rows) + paper)
     for key, n in counts.items():
-        if key.startswith("left out") and n:
+        if (key.startswith("left out") or key == TEXT_ONLY) and n:
             console.say(f"{key}: {n:,}")
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     said = warnings_for(chosen, counts["train: studies"], processes, n_validate=counts.get("validate: studies", 0))
@@ -192,15 +216,12 @@ def _plan(
     chosen: Recipe,
     out: Path,
     workspace: Path,
-    run: str | None,
-    radgraph: list[Path],
-    source: Any,
+    source: Source | None,
     resume: bool,
+    checked: Checked,
 ) -> dict[str, Any]:
     from kgbuild.pipelines.recipe_check import check_here
 
-    files = ", ".join(str(path) for path in radgraph)
-    newest = f"newest run of {chosen.data.dataset} in {workspace}"
     found = check_here(
         chosen, workspace, root=source.root if source else None, images=source.images if source else None
     )
@@ -209,7 +230,7 @@ def _plan(
         "recipe": chosen.name,
         "trainer": chosen.trainer,
         "purpose": chosen.purpose,
-        "would train on": files or run or newest,
+        "would train on": checked.trained_on,
         "images from": source.root if source else None,
         "starts from": chosen.model.base
         if chosen.trainer != "medclip"
@@ -218,5 +239,5 @@ def _plan(
         "would write": out,
         "resume": resume,
         "memory": chosen.memory or None,
-        "warnings": [f"{problem.key}: {problem.message}" for problem in found],
+        "warnings": [*checked.notes, *(f"{problem.key}: {problem.message}" for problem in found)],
     }

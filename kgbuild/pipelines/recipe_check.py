@@ -14,7 +14,7 @@ from kgbuild.recipes.reading import suggest
 def check_here(
     recipe: Recipe, workspace: Path, *, root: Path | None = None, images: Path | None = None
 ) -> list[Problem]:
-    """``recipes.check``, and the data set: an unknown one is an error, an absent one a warning."""
+    """``recipes.check``, and the data set: an unknown one is an error; an absent one a warning, if images matter."""
     found = check(recipe)
     try:
         kind = plugins.find("datasets", recipe.data.dataset)
@@ -23,8 +23,8 @@ def check_here(
         errors = [Problem("error", "data.dataset", f"{recipe.data.dataset!r} is unknown; {known}")]
         return sorted([*found, *errors], key=lambda one: one.level)
     roots = find_roots(kind.name, root, images, workspace)
-    if getattr(kind, "ships", False):
-        return found
+    if getattr(kind, "ships", False) or recipe.trainer == "llm-kg":
+        return found  # text alone is trained on annotations, which need no data set beside them
     if roots.root is None:
         variable = f"KGBUILD_{kind.name.upper().replace('-', '_')}_ROOT"
         why = f"no root for data set {kind.name}: --root DIR, {variable}, or kgbuild.toml"
@@ -32,5 +32,4 @@ def check_here(
         why = f"{roots.root} does not exist"
     else:
         return found
-    needed = "its annotations and images" if recipe.trainer != "llm-kg" else "its annotations"
-    return [*found, Problem("warning", "data.dataset", f"{why} (training needs {needed}, as a run of the workspace)")]
+    return [*found, Problem("warning", "data.dataset", f"{why} (training needs its images, beside a run of it)")]

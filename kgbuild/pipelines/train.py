@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from kgbuild import plugins
-from kgbuild.errors import FileMissing, UsageError
 from kgbuild.notation.triplets import parse_triplets
-from kgbuild.pipelines import medclip_data, training_data
-from kgbuild.pipelines.export import one_run
-from kgbuild.pipelines.runs import Progress, Run, silent
+from kgbuild.pipelines import medclip_data, train_checks, training_data
+from kgbuild.pipelines.runs import Progress, silent
 from kgbuild.pipelines.source import Source
 from kgbuild.pipelines.workspace import Workspace
 from kgbuild.recipes import Recipe
@@ -33,6 +31,7 @@ def train(
     out: Path,
     resume: bool = False,
     paper_split: bool = False,
+    ready: Callable[[TrainingData], None] | None = None,
     progress: Progress = silent,
 ) -> Trained:
     """Train by a recipe. Safe to stop at any point and to go on with ``resume``.
@@ -42,26 +41,31 @@ def train(
     Args:
         recipe: what to do.
         workspace: holds the annotation run, and the training pairs from now on (they are report text).
-        run: an annotation run; default the newest of the recipe's data set.
+        run: an annotation run; default the newest of the recipe's data set, unless a language model wrote it.
         radgraph: files of RadGraph's release to train on in place of a run.
         source: where the data set's images lie; needed by trainers that see images.
         out: checkpoint folder to write.
-        resume: go on from the newest ``checkpoint-N`` in ``out``.
+        resume: go on from the newest ``checkpoint-N`` in ``out``; where ``out`` is absent, begin.
         paper_split: keep the data set's own split, although texts stand in several of its parts.
+        ready: told of the prepared pairs before the training begins.
         progress: told of (stage, done, in all): pairs prepared, studies trained on, texts written in validation.
 
     Raises:
         MissingError: no workspace, run, file, package, or images of the data set.
         UsageError: unknown run or trainer, or both a run and files.
-        KgbuildError: see ``Trainer.train``.
+        KgbuildError: ``out`` cannot be trained into, or the pairs hold nothing to learn; see ``Trainer.train`` too.
     """
+    out = Path(out)
     trainer = plugins.find("trainers", recipe.trainer)()
     data = prepared(
         recipe, workspace, run=run, radgraph=radgraph, source=source, paper_split=paper_split, progress=progress
     )
+    if ready is not None:
+        ready(data)
     if recipe.trainer == "medclip":
-        data = medclip_data.add_sentences(_given(recipe, workspace, run, radgraph), data, progress=progress)
-    trained: Trained = trainer.train(recipe, data, Path(out), resume=resume, score=triplet_scores, progress=progress)
+        given = train_checks.source_of(recipe, workspace, run, radgraph)
+        data = medclip_data.add_sentences(given, data, progress=progress)
+    trained: Trained = trainer.train(recipe, data, out, resume=resume, score=triplet_scores, progress=progress)
     return replace(trained, warnings=(*_notes(data), *trained.warnings))
 
 
@@ -76,41 +80,20 @@ def prepared(
     progress: Progress = silent,
 ) -> TrainingData:
     """The training pairs, made once and kept in ``WORKSPACE/training/<name>``; see ``train``."""
-    given = _given(recipe, workspace, run, radgraph)
+    given = train_checks.source_of(recipe, workspace, run, radgraph)
+    train_checks.check_images(recipe, radgraph, source)
     space = Workspace.create(Path(workspace))
-    sees = recipe.trainer != "llm-kg"
-    if sees and source is None:
-        raise UsageError(f"{recipe.trainer} needs a data set's images", next_step="--dataset NAME --root DIR")
-    if sees and radgraph:
-        raise UsageError(
-            f"RadGraph's files name no images, and {recipe.trainer} needs them",
-            next_step="kgbuild import radgraph FILE --dataset mimic --root DIR, then train on that run",
-        )
-    root = f"{source.root} {source.images}" if sees and source is not None else ""
-    key = training_data.key(given, recipe, sees=sees, paper_split=paper_split, root=root)
+    seen = source if recipe.trainer != "llm-kg" else None
+    find = seen.find_image if seen is not None else None
+    root = f"{seen.root} {seen.images}" if seen is not None else ""
+    key = training_data.key(given, recipe, paper_split=paper_split, root=root, find_image=find)
     folder = space.path / "training" / f"{recipe.data.dataset}-{key}"
     while _processes.rank() > 0 and training_data.read_prepared(folder) is None:
         time.sleep(_LOOK_S)
-    return training_data.read_prepared(folder) or training_data.prepare(
-        given,
-        recipe,
-        folder,
-        paper_split=paper_split,
-        find_image=source.find_image if sees and source is not None else None,
-        progress=progress,
+    data = training_data.read_prepared(folder) or training_data.prepare(
+        given, recipe, folder, paper_split=paper_split, find_image=find, progress=progress
     )
-
-
-def _given(recipe: Recipe, workspace: Path, run: str | None, radgraph: Sequence[Path]) -> Run | list[Path]:
-    if run is not None and radgraph:
-        raise UsageError("a run and RadGraph files exclude each other", expected="one of --run and --radgraph")
-    if not radgraph:
-        named = None if run else recipe.data.dataset
-        return one_run(Workspace.open(Path(workspace)), run, named)
-    for path in radgraph:
-        if not path.is_file():
-            raise FileMissing(f"there is no file {path}", expected="RadGraph JSON, gzipped or not")
-    return [Path(path) for path in radgraph]
+    return train_checks.check_pairs(recipe, data)
 
 
 def triplet_scores(predicted: Sequence[str], reference: Sequence[str]) -> dict[str, float]:

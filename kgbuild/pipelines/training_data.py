@@ -26,7 +26,7 @@ from kgbuild.domain import Image
 from kgbuild.errors import KgbuildError
 from kgbuild.pipelines.runs import Progress, Run, silent
 from kgbuild.pipelines.splits import TRAIN, Listed, assign
-from kgbuild.pipelines.training_examples import EXAMPLE, Form, from_files, from_run
+from kgbuild.pipelines.training_examples import EXAMPLE, Form, from_files, from_run, images_digest
 from kgbuild.recipes import Recipe
 from kgbuild.tables import TRAINING_PAIRS
 from kgbuild.trainers.base import TrainingData
@@ -40,7 +40,7 @@ PAPER: dict[str, dict[str, int]] = {
 """Training and validation examples as the VLM-KG paper states them. It does not say how they were counted."""
 COUNTED = ("studies", "sections", "entities", "triplets", "empty completions")
 _ROWS = 2048
-_VERSION = 2
+_VERSION = 3
 
 
 def prepare(
@@ -81,7 +81,13 @@ def prepare(
         spool.unlink(missing_ok=True)
     if not counts[f"{TRAIN}: studies"]:
         left = ", ".join(f"{n:,} {key}" for key, n in sorted(counts.items()) if key.startswith("left out") and n)
-        raise KgbuildError("no study is left to train on", where=left or None, expected="studies of the split train")
+        look = f"kgbuild datasets check {recipe.data.dataset} says which images are there: --root DIR, --images DIR"
+        raise KgbuildError(
+            "no study is left to train on",
+            where=left or None,
+            expected="studies of the split train",
+            next_step=look if counts["left out: no image"] else None,
+        )
     name = source.id if isinstance(source, Run) else ", ".join(sorted(path.name for path in source))
     data = TrainingData(out, fingerprint, dict(sorted(counts.items())), name)
     text = json.dumps({"fingerprint": fingerprint, "counts": data.counts, "source": name}, indent=1) + "\n"
@@ -99,12 +105,22 @@ def read_prepared(folder: Path) -> TrainingData | None:
 
 
 def key(
-    source: Run | Sequence[Path], recipe: Recipe, *, sees: bool = False, paper_split: bool = False, root: str = ""
+    source: Run | Sequence[Path],
+    recipe: Recipe,
+    *,
+    paper_split: bool = False,
+    root: str = "",
+    find_image: FindImage | None = None,
 ) -> str:
-    """Names a preparation: equal for equal input, so that ``--resume`` and other processes find it."""
-    given = [source.id] if isinstance(source, Run) else sorted(files.sha256(path) for path in source)
-    form = Form.of(recipe, None)
-    images = [form.images, form.no_image, root] if sees else []
+    """Names a preparation: equal for equal input, so that ``--resume`` and other processes find it.
+
+    Files count by name too, since names decide the splits; with ``find_image`` the images as they are on disk now.
+    """
+    given = [source.id] if isinstance(source, Run) else sorted([path.name, files.sha256(path)] for path in source)
+    form = Form.of(recipe, find_image)
+    images: list[str] = []
+    if find_image is not None:
+        images = [form.images, form.no_image, root, images_digest(source, form) if isinstance(source, Run) else ""]
     parts = [_VERSION, given, form.template, form.certainty, images, paper_split]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
@@ -183,12 +199,16 @@ def _sort(spool: Path, split: dict[str, str | None], out: Path, counts: Counter[
                 for row in batch.to_pylist():
                     name = split[row["study_id"]]
                     if name not in rows:
+                        if name is not None:  # those without one have been counted when the splits were made
+                            counts[f"left out: split {name}"] += 1
                         continue
                     row["split"] = name
                     for what in COUNTED[1:-1]:
                         counts[f"{name}: {what}"] += row[f"n_{what}"]
                     counts[f"{name}: studies"] += 1
                     counts[f"{name}: empty completions"] += not row["completion"].strip()
+                    if row["image_id"] is not None:
+                        counts[f"{name}: images"] += 1
                     fields = [row["study_id"], name, row["prompt"], row["completion"], row["image_id"]]
                     digest.update(json.dumps(fields).encode())
                     rows[name].append(row)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +36,12 @@ EXAMPLE = pa.schema(
         ("n_triplets", pa.int32()),
     ]
 )
-_SPLIT = {"val": "validate", "valid": "validate", "validation": "validate", "dev": "validate"}
+TEXT_ONLY = "studies without an image, text only"
+_SPLIT = {
+    **dict.fromkeys(("train", "training"), TRAIN),
+    **dict.fromkeys(("val", "valid", "validate", "validation", "dev", "development"), "validate"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 _PATIENT = re.compile(r"(?:files/)?p\d\d/(p\d+)/s\d+|(?:.*/)?(patient\d+)/study\d+")
 
 
@@ -70,10 +77,9 @@ def from_run(run: Run, form: Form, counts: Counter[str]) -> Iterator[dict[str, A
                 if form.no_image == "skip":
                     counts["left out: no image"] += 1
                     continue
-                counts["studies without an image, text only"] += 1
+                counts[TEXT_ONLY] += 1
             annotation = records.to_annotation(row)
-            split = row["split"] and _SPLIT.get(row["split"], row["split"])
-            yield _example(annotation, split, row["patient_id"], form, image, place)
+            yield _example(annotation, _usual(row["split"]), row["patient_id"], form, image, place)
 
 
 def from_files(paths: Sequence[Path], form: Form, counts: Counter[str]) -> Iterator[dict[str, Any]]:
@@ -88,7 +94,7 @@ def from_files(paths: Sequence[Path], form: Form, counts: Counter[str]) -> Itera
     seen: set[str] = set()
     for path in sorted(paths, key=lambda one: (order.get(names[one] or "", 3), one.name)):
         own = names[path]
-        split: str | None = _SPLIT.get(own, own) if own else None
+        split = _usual(own)
         if own == "inference":
             split = TRAIN if evaluated else None
         for key, item in read_annotations(path, labeler=1 if own == "test" else None):
@@ -103,6 +109,24 @@ def from_files(paths: Sequence[Path], form: Form, counts: Counter[str]) -> Itera
                 found = _PATIENT.match(key)
                 patient = (found.group(1) or found.group(2)) if found else None
                 yield _example(item, split, patient, form)
+
+
+def images_digest(run: Run, form: Form) -> str:
+    """A digest of each study's image with its size and time, or that it has none. One look at the disk a study."""
+    digest = hashlib.sha256()
+    for _, path in run.chunks():
+        for row in pq.read_table(path, columns=["study_id", "images"]).to_pylist():
+            image, place = _image(row["images"] or (), row["study_id"], form)
+            state = place.stat() if place is not None else None
+            said = [image.id, state.st_size, state.st_mtime_ns] if image and state else None
+            digest.update(json.dumps([row["study_id"], said]).encode())
+    return digest.hexdigest()
+
+
+def _usual(split: str | None) -> str | None:
+    """A split by the name that it has here; one that is not known by any keeps its own."""
+    name = (split or "").strip()
+    return _SPLIT.get(name.casefold(), name) or None
 
 
 def _example(

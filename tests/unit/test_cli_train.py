@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import kgbuild
 from kgbuild import recipes
 from kgbuild.cli import app
+from kgbuild.cli.train import _next
+from kgbuild.pipelines import stages
 
 WITHOUT_TORCH = """
 import sys
@@ -90,16 +93,85 @@ def test_what_is_absent_is_a_warning_and_what_cannot_be_is_an_error(kg: Kg, tmp_
 
 
 def test_a_plan_is_printed_and_nothing_written(kg: Kg, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"s1": {"text": "no effusion", "entities": {}}}))
     done = kg("train", "llm-kg_iu", "--dry-run", "--format", "json", "--out", "m", "--radgraph", "a.json")
-    assert done.returncode == 0
+    assert (done.returncode, done.stderr) == (0, "")
     plan = json.loads(done.stdout)
     assert plan["would train on"] == "a.json"
     assert plan["would write"] == "m"
     assert plan["length"] == "5 epochs"
-    assert list(tmp_path.iterdir()) == []
-    other = json.loads(kg("train", "llm-kg_iu", "--dry-run", "--format", "json").stdout)
-    assert other["would write"] == str(Path("models") / "llm-kg_iu")
-    assert other["would train on"] == "newest run of iu-xray in kg"
+    assert [one.split(":")[0] for one in plan["warnings"]] == ["trainer", "model.base"]  # no root for text alone
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+    made = stages.generate(kgbuild.resolve("examples"), tmp_path / "kg")
+    other = kg("train", "llm-kg_iu", "--dataset", "examples", "--resume", "--dry-run", "--format", "json")
+    plan = json.loads(other.stdout)
+    assert plan["would write"] == str(Path("models") / "llm-kg_iu")
+    assert plan["would train on"] == made.runs[0]
+    assert plan["warnings"][0] == "nothing to resume in models/llm-kg_iu: the training starts from the beginning"
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (("llm-kg_iu", "-w", "absent"), 3, "no workspace at absent"),
+        (("llm-kg_iu",), 2, "no annotations of data set 'iu-xray' in kg"),
+        (("llm-kg_iu", "--run", "rules-0"), 2, "no run 'rules-0' in kg"),
+        (("llm-kg_iu", "--radgraph", "absent.json"), 3, "there is no file absent.json"),
+        (("llm-kg_iu", "--radgraph", "bad.json"), 1, "bad.json is not valid JSON"),
+        (("llm-kg_iu", "--radgraph", "a.json", "-w", "done"), 1, "done is not a kgbuild workspace"),
+        (("llm-kg_iu", "--dataset", "examples", "--out", "a.json"), 1, "a.json is a file, not a folder"),
+        (("llm-kg_iu", "--dataset", "examples", "--out", "a.json/m"), 1, "a.json is a file, not a folder"),
+        (("llm-kg_iu", "--dataset", "examples", "--out", "done"), 1, "expected  another --out\n"),
+        (("llm-kg_iu", "--dataset", "examples", "--out", "done", "--resume"), 1, "nothing to resume in done"),
+        (("llm-kg_iu", "--dataset", "examples", "--out", "empty", "--resume"), 1, "nothing to resume in empty"),
+        (("llm-kg_iu", "--dataset", "examples", "--out", "stopped"), 1, "stopped holds an unfinished training"),
+        (("vlm-kg_mimic", "--run", "RUN"), 3, "no root for data set mimic"),
+        (("medclip_mimic", "--run", "RUN", "--root", "nowhere"), 3, "nowhere does not exist"),
+        (("medclip_mimic", "--run", "RUN", "--root", ".", "--images", "nowhere"), 3, "nowhere does not exist"),
+    ],
+)
+def test_a_dry_run_fails_as_the_training_itself_before_it_prepares_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], code: int, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(recipes, "require_packages", lambda recipe: None)
+    monkeypatch.delenv("KGBUILD_MIMIC_ROOT", raising=False)
+    run = stages.generate(kgbuild.resolve("examples"), tmp_path / "kg").runs[0]
+    (tmp_path / "a.json").write_text(json.dumps({"s1": {"text": "no effusion", "entities": {}}}))
+    (tmp_path / "bad.json").write_text("no JSON")
+    for folder in ("done", "empty", "stopped/checkpoint-3"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "done" / "kgbuild.json").write_text("{}")
+    (tmp_path / "stopped" / "checkpoint-3" / "state.pt").touch()
+    before = sorted(tmp_path.rglob("*"))
+    typed = ["train", *(word.replace("RUN", run) for word in args)]
+    for more in ([], ["--dry-run"]):
+        done = CliRunner().invoke(app, [*typed, *more], prog_name="kgbuild")
+        assert (done.exit_code, done.stdout) == (code, ""), done.stderr
+        assert words in done.stderr
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "trainer", "workspace", "given", "words"),
+    [
+        ("mimic", "llm-kg", "kg", (None, None), "--root DIR --extractor llm-kg --checkpoint m -w kg-generated"),
+        (
+            "mimic",
+            "vlm-kg",
+            "a b",
+            (Path("/r"), Path("/i")),
+            "--root /r --images /i --extractor vlm-kg --checkpoint m -w 'a b-generated'",
+        ),
+        ("examples", "llm-kg", ".", (None, None), "--extractor llm-kg --checkpoint m -w generated"),
+    ],
+)
+def test_the_next_command_generates_in_another_workspace(
+    name: str, trainer: str, workspace: str, given: tuple[Path | None, Path | None], words: str
+) -> None:
+    recipe = recipes.from_dict({"name": "r", "trainer": trainer, "data": {"dataset": name}})
+    said = _next(recipe, Path("m"), Path(workspace), *given)
+    assert said == f"kgbuild generate --dataset {name} {words}"
 
 
 def test_training_without_torch_says_what_to_install_before_anything_is_read(kg: Kg, tmp_path: Path) -> None:

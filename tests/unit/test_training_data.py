@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -18,6 +20,7 @@ from kgbuild.pipelines import runs, stages, training_data, training_examples
 from kgbuild.pipelines.runs import Run
 from kgbuild.pipelines.workspace import Workspace
 from kgbuild.recipes import DataPart, Recipe
+from kgbuild.tables import ANNOTATIONS
 from kgbuild.trainers.base import TrainingData
 
 HEADER = "uid,findings,impression\n"
@@ -118,7 +121,7 @@ def test_equal_pairs_have_equal_fingerprints_and_keys_tell_preparations_apart(ru
         training_data.key(run, RECIPE),
         training_data.key(run, paper),
         training_data.key(run, RECIPE, paper_split=True),
-        training_data.key(run, RECIPE, sees=True, root="here"),
+        training_data.key(run, RECIPE, root="here", find_image=lambda image: None),
     }
     assert len(keys) == 4
     assert training_data.key(run, RECIPE) == training_data.key(run, replace(RECIPE, name="other"))
@@ -205,10 +208,6 @@ def test_images_are_chosen_by_view_and_studies_without_are_skipped_or_text_only(
                 {"id": name, "view": view, "path": file, "rows": None, "columns": None}
                 for name, view, file in shots.get(row["study_id"], [])
             ]
-        import pyarrow as pa
-
-        from kgbuild.tables import ANNOTATIONS
-
         pq.write_table(pa.Table.from_pylist(table, schema=ANNOTATIONS), path)
 
     def find(image: Image) -> Path | None:
@@ -223,6 +222,7 @@ def test_images_are_chosen_by_view_and_studies_without_are_skipped_or_text_only(
     data = training_data.prepare(run, text, tmp_path / "text", find_image=find)
     assert ids(data)["train"] == ["CXR3", "CXR6", "CXR7"]
     assert rows(data, "train")[1]["image_id"] is None
+    assert (data.counts[training_examples.TEXT_ONLY], data.counts["train: images"]) == (3, 2)
     first = replace(seeing, data=replace(seeing.data, images="first"))
     data = training_data.prepare(run, first, tmp_path / "first", find_image=find)
     assert [row["image_id"] for row in rows(data, "train")] == ["a", "c", "d"]
@@ -249,3 +249,48 @@ def test_training_takes_the_image_that_generating_takes(
     image, _ = training_examples._image(shots, "s", form)
     generated = choose_image([Image(one["id"], "s", one["view"], one["path"]) for one in shots], which)
     assert (image.id if image else None, generated[0].id if generated else None) == (wanted, wanted)
+
+
+def test_images_that_come_later_or_change_make_another_preparation(tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    shot = {"id": "a", "view": "PA", "path": "a.png", "rows": None, "columns": None}
+    for _, path in run.chunks():
+        table = pq.read_table(path).to_pylist()
+        for row in table:
+            row["images"] = [shot] if row["study_id"] == "CXR3" else []
+        pq.write_table(pa.Table.from_pylist(table, schema=ANNOTATIONS), path)
+
+    def find(image: Image) -> Path | None:
+        place = tmp_path / str(image.path)
+        return place if place.is_file() else None
+
+    keys = [training_data.key(run, RECIPE, find_image=find)]
+    for content, time in (("x", 1), ("xy", 1), ("xy", 2)):
+        (tmp_path / "a.png").write_text(content)
+        os.utime(tmp_path / "a.png", (time, time))
+        keys.append(training_data.key(run, RECIPE, find_image=find))
+    assert len(set(keys)) == 4
+    assert training_data.key(run, RECIPE, find_image=find) == keys[-1]
+    text = training_data.key(run, RECIPE)
+    (tmp_path / "a.png").unlink()
+    assert training_data.key(run, RECIPE, find_image=find) == keys[0]
+    assert training_data.key(run, RECIPE) == text
+
+
+def test_files_of_other_names_make_another_preparation(tmp_path: Path) -> None:
+    file = release(tmp_path)["train.json"]
+    named = training_data.key([file], RECIPE)
+    assert training_data.key([file.rename(tmp_path / "dev.json")], RECIPE) != named
+
+
+def test_splits_are_known_by_their_usual_names_and_others_are_counted(tmp_path: Path) -> None:
+    names = ["Train", "training", " TRAIN", "val", "Valid", "dev", "Validation", "testing", "TEST", "holdout"]
+    run = run_of(tmp_path, {n: f"Mass {n}." for n in range(1, 11)}, dict(enumerate(names, 1)))
+    for paper_split in (False, True):
+        data = training_data.prepare(run, RECIPE, tmp_path / f"data{paper_split}", paper_split=paper_split)
+        assert ids(data) == {
+            "train": ["CXR1", "CXR2", "CXR3"],
+            "validate": ["CXR4", "CXR5", "CXR6", "CXR7"],
+            "test": ["CXR8", "CXR9"],
+        }
+        assert data.counts["left out: split holdout"] == 1

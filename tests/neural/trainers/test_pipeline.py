@@ -45,8 +45,12 @@ def test_a_workspaces_annotations_become_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_radgraphs_files_train_a_model_of_text_alone(tmp_path: Path) -> None:
-    found = {"tokens": "effusion", "label": "OBS-DA", "start_ix": 1, "end_ix": 1, "relations": []}
-    entries = {f"p10/p1000000{n}/s5000000{n}.txt": {"text": f"no effusion {n}", "entities": {"1": found}} for n in "12"}
+    found = {"tokens": "effusion", "label": "OBS-DA", "start_ix": 1, "end_ix": 1, "relations": [["located_at", "2"]]}
+    where = {"tokens": "left", "label": "ANAT-DP", "start_ix": 2, "end_ix": 2, "relations": []}
+    entities = {"1": found, "2": where}
+    entries = {
+        f"p10/p1000000{n}/s5000000{n}.txt": {"text": f"no effusion left {n}", "entities": entities} for n in "12"
+    }
     file = tmp_path / "train.json"
     file.write_text(json.dumps(entries))
     trained = train(recipe(), tmp_path / "W", radgraph=[file], out=tmp_path / "out")
