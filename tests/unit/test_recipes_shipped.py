@@ -87,6 +87,13 @@ def test_a_shipped_recipe_says_how_it_is_run(name: str) -> None:
         assert refused(words) is None, f"kgbuild {shlex.join(words)}: {refused(words)}"
 
 
+@pytest.mark.parametrize("name", [one for one in recipes.names() if not one.startswith("medclip")])
+def test_a_model_trained_with_certainty_is_scored_as_a_graph(name: str) -> None:
+    """Its words bear marks that the paper's form of the reference does not have."""
+    scored = [" ".join(words) for words in commands(recipes.header(name)) if words[:2] == ["evaluate", "text"]]
+    assert ["--as graph" in one for one in scored] == [recipes.load(name).data.certainty == "full"]
+
+
 @pytest.mark.parametrize("name", recipes.names())
 def test_what_a_shipped_recipe_states_has_its_cost_beside_it(name: str) -> None:
     stated = (data("training") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
