@@ -59,7 +59,7 @@ def embed_images(
     """
     limit = limit if limit is not None else BatchLimit()
     cache = _Cache(cache_folder / f"{encoder.hash[:32]}.sqlite" if cache_folder is not None else None)
-    stamps = {name: _stamp(path) for name, path in images}
+    stamps = {name: stamp_of(path) for name, path in images}
     found: dict[str, Tensor | StudyError] = dict(cache.read(stamps))
     todo = [(name, path) for name, path in dict(images).items() if name not in found]
     with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1)) as readers:
@@ -130,7 +130,8 @@ def _pixels(name: str, path: Path) -> Pixels | StudyError:
         return error
 
 
-def _stamp(path: Path) -> str:
+def stamp_of(path: Path) -> str:
+    """What tells a replaced file from the one before: its size and time of change."""
     try:
         stat = path.stat()
     except OSError:

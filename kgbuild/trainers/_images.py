@@ -1,8 +1,14 @@
-"""Image embeddings of the training pairs: computed once for an image encoder, kept beside the pairs, memory-mapped."""
+"""Image embeddings of the training pairs: computed once for an image encoder, kept beside the pairs, memory-mapped.
+
+The file is named by the encoder and by every image's size and time of change, so that images that were replaced, or
+that could not be read and came back, are looked at anew.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +19,8 @@ import torch
 
 from kgbuild import files
 from kgbuild.errors import StudyError
-from kgbuild.models.embedding_cache import embed_images
+from kgbuild.models.embedding_cache import embed_images, stamp_of
+from kgbuild.models.memory import BatchLimit
 from kgbuild.trainers import _processes
 from kgbuild.trainers.base import Progress, TrainingData
 
@@ -53,29 +60,34 @@ def embed(data: TrainingData, encoder: ImageEncoder, width: int, progress: Progr
 
     Args:
         data: the pairs; embeddings lie in its folder, and in the workspace's own cache of them.
-        encoder: with its preprocessing; its hash names the file.
+        encoder: with its preprocessing; its hash is in the file's name.
         width: of an embedding.
         progress: told of images.
     """
-    values = data.folder / f"embeddings-{encoder.hash[:16]}.f32"
+    wanted = dict(_images(data))
+    stamps = json.dumps([(name, stamp_of(path)) for name, path in wanted.items()])
+    state = hashlib.sha256(stamps.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    values = data.folder / f"embeddings-{encoder.hash[:16]}-{state}.f32"
     index = values.with_suffix(".json")
     with _processes.first(index):
         if not index.is_file():
-            _make(data, encoder, width, values, progress)
+            _make(data, wanted, encoder, width, values, progress)
     facts = json.loads(index.read_text(encoding="utf-8"))
     return Embeddings(values, {name: row for row, name in enumerate(facts["ids"])}, facts["unreadable"], width)
 
 
-def _make(data: TrainingData, encoder: ImageEncoder, width: int, values: Path, progress: Progress) -> None:
-    wanted = dict(_images(data))
+def _make(
+    data: TrainingData, wanted: dict[str, Path], encoder: ImageEncoder, width: int, values: Path, progress: Progress
+) -> None:
     names = list(wanted)
     unreadable: dict[str, str] = {}
-    shared = data.folder.parents[1] / "embeddings"  # of the workspace: generation looks there too
+    shared = data.folder.parents[1] / "cache" / "embeddings"  # of the workspace: generation looks there too
+    limit = BatchLimit(warn=logging.getLogger("kgbuild").warning)
     encoder.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     with files.atomic(values) as part, part.open("wb") as sink:
         for start in range(0, len(names), _BLOCK):
             block = names[start : start + _BLOCK]
-            found = embed_images(encoder, [(name, wanted[name]) for name in block], shared)
+            found = embed_images(encoder, [(name, wanted[name]) for name in block], shared, limit=limit)
             rows = np.full((len(block), width), np.nan, np.float32)
             for place, name in enumerate(block):
                 one = found[name]

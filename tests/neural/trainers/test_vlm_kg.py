@@ -13,8 +13,10 @@ import torch
 from kgbuild.errors import UsageError
 from kgbuild.models.checkpoint import load_checkpoint
 from kgbuild.models.generating import generate
+from kgbuild.models.medclip import load_image_encoder
 from kgbuild.recipes import Projector
-from kgbuild.trainers.base import Trained, TrainingData
+from kgbuild.trainers._images import Embeddings, embed
+from kgbuild.trainers.base import Trained, TrainingData, unseen
 from kgbuild.trainers.vlm_kg import VLMKG
 
 from . import made
@@ -141,3 +143,30 @@ def test_resumed_it_ends_as_the_straight_run(data: TrainingData, encoder: Path, 
     VLMKG().train(both, data, tmp_path / "b", resume=True)
     one, other = (load_checkpoint(tmp_path / name).model.state_dict() for name in ("a", "b"))
     assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_embeddings_lie_where_generation_looks_and_replaced_images_are_looked_at_anew(
+    encoder: Path, tmp_path: Path
+) -> None:
+    seeing = load_image_encoder(encoder, "resnet")
+    pairs = made.pairs(tmp_path / "W" / "training" / "pairs", images=True, train=3, validate=0)
+    picture = pairs.folder / "train1.png"
+    whole = picture.read_bytes()
+    picture.write_bytes(b"no picture")
+
+    def embedded() -> Embeddings:
+        return embed(pairs, seeing, 512, unseen)
+
+    first = embedded()
+    assert (first.usable("train0"), first.usable("train1"), list(first.unreadable)) == (True, False, ["train1"])
+    shared = tmp_path / "W" / "cache" / "embeddings"
+    assert [path.name for path in shared.iterdir()] == [f"{seeing.hash[:32]}.sqlite"]
+    assert sorted(path.name for path in (tmp_path / "W").iterdir()) == ["cache", "training"]
+    picture.write_bytes(whole)
+    back = embedded()
+    assert (back.usable("train1"), back.unreadable) == (True, {})
+    made.draw(picture, 2)  # the other half is bright now
+    other = embedded()
+    assert not torch.allclose(other["train1"], back["train1"])
+    assert torch.equal(other["train0"], back["train0"])
+    assert embedded().name == other.name  # nothing changed, nothing is made
