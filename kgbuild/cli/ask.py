@@ -185,6 +185,7 @@ def status(
                     "complete": r.chunks_done == r.chunks,
                     "chunks_done": r.chunks_done,
                     "chunks": r.chunks,
+                    "chunks_damaged": r.damaged,
                     "studies": r.studies,
                     "quarantined": len(r.failures),
                     "counts": r.counts,
@@ -203,7 +204,9 @@ def status(
             f"{r.chunks_done}/{r.chunks}",
             r.studies,
             len(r.failures),
-            "done" if r.chunks_done == r.chunks else f"{r.chunks - r.chunks_done} chunks to do",
+            "done"
+            if r.chunks_done == r.chunks
+            else f"{r.chunks - r.chunks_done} chunks to do" + (f", {r.damaged} damaged" if r.damaged else ""),
         )
         for r in found
     ]
@@ -224,7 +227,7 @@ def doctor(
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> int:
-    """Check what is installed, reachable and missing.
+    """Check what is installed, reachable, damaged and missing.
 
     Example: kgbuild doctor
     """
@@ -235,4 +238,7 @@ def doctor(
     checks = [as_dict(check) for check in look(Path(workspace), given or None)]
     columns = ("what", "state", "needed", "detail", "mend")
     console.rows(columns, [[check[column] for column in columns] for check in checks], fmt.value)
-    return 3 if any(check["needed"] and check["state"] != "ok" for check in checks) else 0
+    bad = [check["what"] for check in checks if check["needed"] and check["state"] != "ok"]
+    if any(not what.startswith("workspace") for what in bad):
+        return 3
+    return 1 if bad else 0

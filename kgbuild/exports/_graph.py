@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kgbuild import parquet
 from kgbuild.tables import EDGES, NODES
 
 BATCH_ROWS = 20_000
@@ -36,5 +37,5 @@ def rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
 
 
 def _batches(file: Path) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(file) as parquet:
-        yield from parquet.iter_batches(BATCH_ROWS)
+    with parquet.reading(file, parquet.mend_tables(file.parent.parent)), pq.ParquetFile(file) as opened:
+        yield from opened.iter_batches(BATCH_ROWS)

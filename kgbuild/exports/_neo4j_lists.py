@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kgbuild import parquet
 from kgbuild.errors import KgbuildError
 
 _STRINGS = pa.list_(pa.string())
@@ -56,8 +57,8 @@ def survey(tables: Iterable[tuple[str, Path, pa.Schema]]) -> Lists:
         names = [entry.name for entry in schema if entry.type == _STRINGS]
         if not names:
             continue
-        with pq.ParquetFile(file) as parquet:
-            for batch in parquet.iter_batches(columns=names):
+        with parquet.reading(file, parquet.mend_tables(file.parent.parent)), pq.ParquetFile(file) as opened:
+            for batch in opened.iter_batches(columns=names):
                 for name in names:
                     column = pl.Series(name, batch.column(name), dtype=pl.List(pl.String))
                     seen = columns.setdefault((table, name), _Column())

@@ -31,7 +31,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from kgbuild import __version__, files
+from kgbuild import __version__, files, parquet
 from kgbuild.errors import KgbuildError, StoreError
 from kgbuild.exports import _neo4j_lists as lists
 from kgbuild.exports import _neo4j_notes as notes
@@ -157,8 +157,9 @@ def _write(folder: Path, table: Table, found: Lists) -> Written:
     rows, in_part, multiline = 0, 0, False
     out: _Gzip | None = None
     try:
-        with pq.ParquetFile(table.source) as parquet:
-            for batch in parquet.iter_batches(BATCH_ROWS):
+        mend = parquet.mend_tables(table.source.parent.parent)
+        with parquet.reading(table.source, mend), pq.ParquetFile(table.source) as opened:
+            for batch in opened.iter_batches(BATCH_ROWS):
                 if batch.num_rows == 0:
                     continue
                 if out is None or in_part + batch.num_rows > PART_ROWS:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kgbuild.domain import Annotation, Failure
-from kgbuild.errors import FileMissing, KgbuildError
+from kgbuild.errors import KgbuildError
 from kgbuild.metrics.triplets import score_triplets
 from kgbuild.metrics.worst import worst
 from kgbuild.notation import read_annotations
@@ -27,7 +27,7 @@ def read_side(what: str, workspace: Path | None = None, *, labeler: int | None =
     """Read a file, or a run by its id.
 
     Raises:
-        FileMissing: neither a file of that name nor a run of the workspace.
+        FileMissing, UsageError: neither a file of that name nor a run of the workspace; or a link run.
     """
     path = Path(what)
     if path.is_file():
@@ -48,10 +48,7 @@ def read_side(what: str, workspace: Path | None = None, *, labeler: int | None =
     if workspace is not None and (workspace / "runs" / what / "run.json").is_file():
         run = runs.find(Workspace.open(workspace), what)
         return Side({annotation.study_id: annotation for annotation, _ in records.read(run)})
-    raise FileMissing(
-        f"{what} is neither a file nor a run" + (f" of {workspace}" if workspace else ""),
-        expected="RadGraph JSON, DyGIE++ JSON Lines, or a run id (kgbuild status)",
-    )
+    raise runs.unknown_side(what, workspace, "RadGraph JSON, DyGIE++ JSON Lines, or a run id (kgbuild status)")
 
 
 def evaluate_triplets(

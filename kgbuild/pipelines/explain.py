@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from kgbuild.errors import UsageError
 from kgbuild.pipelines import records, runs
 from kgbuild.pipelines.workspace import Workspace
@@ -41,21 +39,22 @@ def explain(workspace: Path, study_id: str, run_id: str | None = None) -> Explan
     space = Workspace.open(workspace)
     candidates = [run_id] if run_id else [newest for _, newest in space.newest()]
     for candidate in candidates:
-        run = runs.find(space, candidate)
-        for number, path in run.chunks():
-            rows = pq.read_table(path, filters=[("study_id", "=", study_id)]).to_pylist()
+        run = runs.find_annotations(space, candidate)
+        for number, _ in run.chunks():
+            rows = run.table(number, filters=[("study_id", "=", study_id)]).to_pylist()
             found = next((row for row in rows if row["status"] != "rejected"), None)
             if found is not None:
                 link_run = space.pointers(run.manifest.dataset)["links"].get(run.id)
-                links = _links(runs.find(space, link_run).chunk(number), study_id) if link_run else []
+                links = _links(runs.find(space, link_run), number, study_id) if link_run else []
                 return _explain(found, run.id, links)
     raise UsageError(
         f"no study {study_id!r} in {', '.join(candidates)}", expected="an id as in the graph: CXR1, s50414267, …"
     )
 
 
-def _links(chunk: Path, study_id: str) -> list[dict[str, Any]]:
-    rows = pq.read_table(chunk, filters=[("study_id", "=", study_id)]).to_pylist()
+def _links(run: runs.Run, number: int, study_id: str) -> list[dict[str, Any]]:
+    run.require()
+    rows = run.table(number, filters=[("study_id", "=", study_id)]).to_pylist()
     return [
         {
             "mention": f"{row['start']}-{row['end']}",

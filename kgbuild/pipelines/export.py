@@ -7,8 +7,10 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from kgbuild import plugins
-from kgbuild.errors import KgbuildError, UsageError
+from polars.exceptions import ComputeError
+
+from kgbuild import parquet, plugins
+from kgbuild.errors import KgbuildError, UsageError, WorkspaceError
 from kgbuild.pipelines import graph, records, runs
 from kgbuild.pipelines.runs import Progress, Run, silent
 from kgbuild.pipelines.splits import disjoint, training_pairs
@@ -59,7 +61,11 @@ def export(
         raise KgbuildError(f"{out} is a folder", where="--out", expected="a file's name")
     if needs == "graph":
         tables = graph.build(space, [run_id] if run_id else [], progress)
-        return {"written": write(out, tables.folder, **given)}
+        try:
+            return {"written": write(out, tables.folder, **given)}
+        except ComputeError:  # polars, where it meets bytes that are not what was written
+            told = f"a table of {tables.folder} is damaged"
+            raise WorkspaceError(told, next_step=parquet.mend_tables(tables.folder)) from None
     run = one_run(space, run_id, dataset)
     if needs == "training":
         assigned = disjoint(run)
@@ -91,7 +97,4 @@ def one_run(space: Workspace, run_id: str | None, dataset: str | None = None) ->
                 expected="--dataset with one of " + ", ".join(name for name, _ in pairs) + ", or --run",
             )
         run_id = pairs[0][1]
-    run = runs.find(space, run_id)
-    if run.manifest.kind != "annotations":
-        raise UsageError(f"{run_id} is a {run.manifest.kind} run", expected="an annotation run")
-    return run
+    return runs.find_annotations(space, run_id)

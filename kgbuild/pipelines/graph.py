@@ -19,7 +19,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kgbuild import __version__, files
+from kgbuild import __version__, files, parquet
 from kgbuild.errors import FileMissing, KgbuildError, UsageError
 from kgbuild.pipelines import graph_rows, graph_totals, runs
 from kgbuild.pipelines.link import newest_links
@@ -45,22 +45,25 @@ def choose(workspace: Workspace, run_ids: Sequence[str] = ()) -> list[tuple[Run,
     Raises:
         UsageError: no such run, or two of one data set.
         FileMissing: nothing generated yet, or not linked.
+        WorkspaceError: a chunk is damaged, or still to be done.
     """
     chosen: dict[str, Run] = {}
     for run_id in run_ids:
-        run = runs.find(workspace, run_id)
-        if run.manifest.kind != "annotations":
-            raise UsageError(f"{run_id} is a {run.manifest.kind} run", expected="an annotation run")
+        run = runs.find_annotations(workspace, run_id)
         if run.manifest.dataset in chosen:
             raise UsageError(f"--run names two runs of data set {run.manifest.dataset}: a graph holds one")
         chosen[run.manifest.dataset] = run
     for dataset, run_id in workspace.newest() if not chosen or workspace.datasets() else ():
         chosen.setdefault(dataset, runs.find(workspace, run_id))
-    return [(run, newest_links(workspace, run)) for _, run in sorted(chosen.items())]
+    pairs = [(run, newest_links(workspace, run)) for _, run in sorted(chosen.items())]
+    for pair in pairs:
+        for run in pair:
+            run.require()
+    return pairs
 
 
 def build(workspace: Workspace, run_ids: Sequence[str] = (), progress: Progress = silent) -> Graph:
-    """Build the tables of the chosen runs, or keep those that are there if they are of the same runs.
+    """Build the tables of the chosen runs, or keep those that are there if they are of the same runs and whole.
 
     Raises:
         KgbuildError: two data sets give one study or image the same id.
@@ -71,7 +74,7 @@ def build(workspace: Workspace, run_ids: Sequence[str] = (), progress: Progress 
         "runs": {a.manifest.dataset: {"annotations": a.id, "links": link.id} for a, link in pairs},
     }
     present = _read(workspace.graph)
-    if present is not None and {key: present[key] for key in wanted} == wanted:
+    if present is not None and {key: present[key] for key in wanted} == wanted and not damaged(workspace):
         return Graph(workspace.graph, present["runs"], present["rows"])
     files.sweep(workspace.path)
     aside = files.part_path(workspace.graph)
@@ -89,9 +92,19 @@ def build(workspace: Workspace, run_ids: Sequence[str] = (), progress: Progress 
 def _read(folder: Path) -> dict[str, Any] | None:
     try:
         loaded: dict[str, Any] = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
-        return loaded if {"kgbuild", "runs", "rows"} <= set(loaded) else None
+        return loaded if isinstance(loaded, dict) and {"kgbuild", "runs", "rows"} <= set(loaded) else None
     except (OSError, ValueError):
         return None
+
+
+def damaged(workspace: Workspace) -> list[Path]:
+    """Tables that are absent, cut short, or hold other rows than ``graph.json`` says; none where nothing is built."""
+    present = _read(workspace.graph)
+    if present is None:
+        return []
+    said = present["rows"] if isinstance(present["rows"], dict) else {}
+    files_ = {name: workspace.graph / name for name in table_files()}
+    return [path for name, path in files_.items() if (found := parquet.rows(path)) is None or found != said.get(name)]
 
 
 def _swap(aside: Path, place: Path) -> None:
@@ -152,8 +165,8 @@ def _write(folder: Path, pairs: Sequence[tuple[Run, Run]], progress: Progress) -
         for annotations, links in pairs:
             dataset = annotations.manifest.dataset
             follows = graph_totals.Follows()
-            for number, path in annotations.chunks():
-                chunk = graph_rows.Chunk(_frame(path), _frame(links.chunk(number)), annotations.id)
+            for number, _ in annotations.chunks():
+                chunk = graph_rows.Chunk(_frame(annotations, number), _frame(links, number), annotations.id)
                 for name, frame in chunk.tables():
                     if name in ("nodes/Study.parquet", "nodes/Image.parquet"):
                         keys.check(name, frame, dataset)
@@ -172,9 +185,9 @@ def _write(folder: Path, pairs: Sequence[tuple[Run, Run]], progress: Progress) -
         return {name: writer.rows for name, writer in writers.items()}
 
 
-def _frame(path: Path) -> pl.DataFrame:
+def _frame(run: Run, number: int) -> pl.DataFrame:
     # through pyarrow: the schema's types come back exactly, also for columns that are null throughout
-    frame = pl.from_arrow(pq.read_table(path))
+    frame = pl.from_arrow(run.table(number))
     assert isinstance(frame, pl.DataFrame)  # noqa: S101  from_arrow gives a Series only for an array
     return frame
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from kgbuild import plugins
 from kgbuild.domain import Mention, mention_id
@@ -56,9 +55,7 @@ class LinkMentions:
     def table(self, number: int) -> pa.Table:
         """Links of one chunk's mentions, in study and token order."""
         linker = _linker(self.linker, self.concepts)
-        table = pq.read_table(
-            self.annotations.chunk(number), columns=["study_id", "status", "tokens", "entities", "relations"]
-        )
+        table = self.annotations.table(number, columns=["study_id", "status", "tokens", "entities", "relations"])
         rows: list[dict[str, Any]] = []
         for row in table.to_pylist():
             if row["status"] == "annotated":
@@ -100,8 +97,7 @@ def run_link(
     command: str | None = None,
 ) -> tuple[Run, dict[str, int], int]:
     """Link every mention of a complete annotation run; returns the link run, its counts, and chunks done now."""
-    for _ in job.annotations.chunks():
-        break
+    job.annotations.require()
     manifest = job.manifest()
     run = runs.start(workspace, manifest)
     catalog = Catalog(workspace.path)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from kgbuild.domain import Annotation, Entity, Relation, Token
 from kgbuild.labels import EntityType, Presence, RelationType
-from kgbuild.pipelines.runs import Run
+from kgbuild.pipelines.runs import Run, require_annotations
 
 _COLUMNS = [
     "study_id",
@@ -72,9 +70,14 @@ def to_annotation(row: dict[str, Any], extractor: str = "") -> Annotation:
 
 
 def read(run: Run) -> Iterator[tuple[Annotation, str | None]]:
-    """Every listed study of a complete annotation run in listing order, with its split. Holds one chunk at a time."""
-    for _, path in run.chunks():
-        there = set(pq.read_schema(path).names)  # chunks of older runs lack the last columns
-        for row in pq.read_table(path, columns=[name for name in _COLUMNS if name in there]).to_pylist():
+    """Every listed study of a complete annotation run in listing order, with its split. Holds one chunk at a time.
+
+    Raises:
+        UsageError: it is a link run.
+        WorkspaceError: it is not complete, or a chunk is damaged.
+    """
+    for number, _ in require_annotations(run).chunks():
+        there = set(run.names(number))  # chunks of older runs lack the last columns
+        for row in run.table(number, columns=[name for name in _COLUMNS if name in there]).to_pylist():
             if row["status"] != "rejected":
                 yield to_annotation(row, run.manifest.name), row["split"]

@@ -14,8 +14,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import pyarrow.parquet as pq
-
 from kgbuild.domain import Annotation
 from kgbuild.pipelines import records
 from kgbuild.pipelines.runs import Run
@@ -100,9 +98,9 @@ def assign(studies: Iterable[Listed]) -> Disjoint:
 
 
 def _listed(run: Run, empty: list[str]) -> Iterator[Listed]:
-    for _, path in run.chunks():
+    for number, _ in run.chunks():
         columns = ["study_id", "status", "patient_id", "split", "tokens"]
-        for row in pq.read_table(path, columns=columns).to_pylist():
+        for row in run.table(number, columns=columns).to_pylist():
             if row["status"] == "rejected":
                 continue
             if row["tokens"]:

@@ -11,11 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from kgbuild import plugins
 from kgbuild.domain import Failure
-from kgbuild.errors import UsageError
 from kgbuild.pipelines import graph, runs
 from kgbuild.pipelines.ask import open_store
 from kgbuild.pipelines.catalog import Catalog
@@ -153,9 +150,7 @@ def link(
     ids = [run] if run else [run_id for _, run_id in space.newest(dataset)]
     made, totals, done = [], {"links": 0}, 0
     for run_id in ids:
-        annotations = runs.find(space, run_id)
-        if annotations.manifest.kind != "annotations":
-            raise UsageError(f"{run_id} is a {annotations.manifest.kind} run", expected="an annotation run")
+        annotations = runs.find_annotations(space, run_id)
         job = LinkMentions(annotations, linker, concepts)
         linked, counts, now = run_link(space, job, workers=workers, progress=progress, command=command)
         made.append(linked.id)
@@ -245,7 +240,7 @@ def plan_link(
     space = Workspace.open(workspace)
     plugins.find("linkers", linker)
     ids = [run] if run else [run_id for _, run_id in space.newest(dataset)]
-    return [(runs.find(space, run_id).id, linker) for run_id in ids]
+    return [(runs.find_annotations(space, run_id).id, linker) for run_id in ids]
 
 
 def plan_load(
@@ -266,9 +261,9 @@ def _replaced(space: Workspace, tables: Path) -> tuple[str, ...]:
     try:
         before = json.loads(space.store.with_name("graph.json").read_text(encoding="utf-8"))["runs"]
         now = json.loads((tables / "graph.json").read_text(encoding="utf-8"))["runs"]
-    except (OSError, ValueError, KeyError):
+        changed = [name for name in sorted(before) if now.get(name, before[name]) != before[name]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ()
-    changed = [name for name in sorted(before) if now.get(name, before[name]) != before[name]]
     return tuple(
         f"the graph held run {before[name]['annotations']} of {name}; it now holds {now[name]['annotations']}"
         for name in changed
@@ -281,7 +276,7 @@ def _no_text(run: runs.Run, sections: tuple[str, ...]) -> tuple[str, ...]:
     found = {
         name
         for number in sorted(run.done())
-        for names in pq.read_table(run.chunk(number), columns=["sections"])["sections"].to_pylist()
+        for names in run.table(number, columns=["sections"])["sections"].to_pylist()
         for name in names or ()
     }
     if not run.manifest.n_studies:

@@ -8,7 +8,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from kgbuild import __version__, plugins, queries
 from kgbuild.config import find_roots
 from kgbuild.domain import Failure
 from kgbuild.errors import KgbuildError
-from kgbuild.pipelines import runs
+from kgbuild.pipelines import graph, runs
 from kgbuild.pipelines.catalog import Catalog
 from kgbuild.pipelines.workspace import FORMAT, Workspace
 
@@ -35,6 +35,7 @@ class RunStatus:
     studies: int
     counts: dict[str, int]
     failures: tuple[Failure, ...]
+    damaged: int = 0  # chunks that are there but were cut short or altered: they count as still to be done
 
 
 def status(workspace: Path) -> list[RunStatus]:
@@ -69,6 +70,7 @@ def _status(space: Workspace, catalog: Catalog, run_id: str) -> RunStatus:
         m.n_studies,
         counts,
         tuple(catalog.failures(run.id)),
+        len(run.damaged()),
     )
 
 
@@ -78,7 +80,7 @@ def loaded(workspace: Path) -> dict[str, str]:
     try:
         text = space.store.with_name("graph.json").read_text(encoding="utf-8")
         return {name: run["annotations"] for name, run in sorted(json.loads(text)["runs"].items())}
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
@@ -98,6 +100,11 @@ _PACKAGES = (
     ("polars", True, "tables", "pip install kgbuild"),
     ("pyarrow", True, "tables", "pip install kgbuild"),
     ("sqlalchemy", True, "catalog", "pip install kgbuild"),
+    ("torch", False, "language models, training", "pip install 'kgbuild[train]'"),
+    ("transformers", False, "language models, training", "pip install 'kgbuild[train]'"),
+    ("peft", False, "language models, training", "pip install 'kgbuild[train]'"),
+    ("trl", False, "training", "pip install 'kgbuild[train]'"),
+    ("datasets", False, "training", "pip install 'kgbuild[train]'"),
     ("neo4j", False, "Neo4j store", "pip install 'kgbuild[neo4j]'"),
     ("rdflib", False, "RDF metadata", "pip install 'kgbuild[rdf]'"),
 )
@@ -164,16 +171,31 @@ def _workspace(path: Path) -> list[Check]:
         return [disk, Check("workspace", "absent", f"none at {path}", "kgbuild build --dataset … --root …")]
     try:
         space = Workspace.open(path)
-        graph = "graph loaded" if space.store.is_file() else "no graph loaded"
+        store = "graph loaded" if space.store.is_file() else "no graph loaded"
         mode = oct(path.stat().st_mode & 0o777)
         private = sys.platform == "win32" or not path.stat().st_mode & 0o077
-        detail = f"{path}, format {FORMAT}, data sets: {', '.join(space.datasets()) or 'none'}; {graph}; mode {mode}"
+        detail = f"{path}, format {FORMAT}, data sets: {', '.join(space.datasets()) or 'none'}; {store}; mode {mode}"
         return [
             disk,
             Check("workspace", "ok" if private else "problem", detail, "" if private else f"chmod 700 {path}"),
+            *_damaged(space),
         ]
     except KgbuildError as error:
-        return [disk, Check("workspace", "problem", error.message, error.next_step or "")]
+        return [disk, Check("workspace", "problem", error.message, error.next_step or "", True)]
+
+
+def _damaged(space: Workspace) -> Iterator[Check]:
+    """What the footers of chunks and tables, and the pointers, show to be no longer as it was written."""
+    for dataset in space.datasets():
+        space.pointers(dataset)
+    for run_id in runs.ids(space):
+        run = runs.find(space, run_id)
+        if bad := [str(run.chunk(number)) for number in run.damaged()]:
+            mend = f"{run.command()} makes them anew"
+            yield Check(f"workspace run {run_id}", "problem", f"damaged: {', '.join(bad)}", mend, True)
+    if tables := [str(path) for path in graph.damaged(space)]:
+        mend = f"kgbuild load -w {space.path} makes them anew"
+        yield Check("workspace graph", "problem", f"damaged: {', '.join(tables)}", mend, True)
 
 
 def _server(options: Mapping[str, str]) -> Check:

@@ -103,12 +103,28 @@ class Workspace:
         return sorted(p.stem for p in (self.path / "current").glob("*.json"))
 
     def pointers(self, dataset: str) -> dict[str, Any]:
-        """``{"annotations": run id, "links": {annotation run id: link run id}}`` of one data set."""
+        """``{"annotations": run id, "links": {annotation run id: link run id}}`` of one data set.
+
+        Raises:
+            WorkspaceError: the file is damaged.
+        """
         file = self.path / "current" / f"{dataset}.json"
         if not file.is_file():
             return {"annotations": None, "links": {}}
-        loaded: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return loaded
+        try:
+            loaded = json.loads(file.read_text(encoding="utf-8"))
+            sound = isinstance(loaded["annotations"], str | None) and isinstance(loaded["links"], dict)
+        except (ValueError, KeyError, TypeError):
+            sound = False
+        if not sound:
+            raise WorkspaceError(
+                f"{file} is damaged",
+                expected='{"annotations": run id, "links": {run id: run id}}',
+                next_step="remove that file; then the same kgbuild build, or generate and link, write it again: "
+                "nothing is annotated anew",
+            )
+        pointers: dict[str, Any] = loaded
+        return pointers
 
     def point(self, dataset: str, *, annotations: str | None = None, links: tuple[str, str] | None = None) -> None:
         """Make a complete run the newest of its data set; nothing is written if it already is."""

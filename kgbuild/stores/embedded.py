@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from kgbuild import files
+from kgbuild import files, parquet
 from kgbuild.errors import FileMissing, StoreError, UsageError
 from kgbuild.resources import data
 from kgbuild.stores._embedded_errors import refusal
@@ -124,7 +123,11 @@ class EmbeddedStore:
             connection.execute("CHECKPOINT")
             self._verify(connection, rows)
         except RuntimeError as error:
-            raise StoreError(f"the embedded store refused the tables: {error}", where=str(tables)) from None
+            raise StoreError(
+                f"the embedded store refused the tables: {error}",
+                where=str(tables),
+                next_step=f"if a table is damaged, {parquet.mend_tables(tables)}",
+            ) from None
         finally:
             connection.close()
             database.close()
@@ -132,7 +135,9 @@ class EmbeddedStore:
 
     @staticmethod
     def _copy(connection: Any, table: str, file: Path, ends: str = "") -> int:
-        rows: int = pq.read_metadata(file).num_rows
+        rows = parquet.rows(file)
+        if rows is None:
+            raise StoreError(f"{file} is absent or damaged", next_step=parquet.mend_tables(file.parent.parent))
         if rows:
             connection.execute(f"COPY `{table}` FROM {_quoted(str(file))}{ends}")
         return rows
