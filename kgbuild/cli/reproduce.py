@@ -82,7 +82,8 @@ def reproduce(
         _print(found, fmt.value)
     if not quiet:
         _explain(found)
-    return 4 if any(own["unreadable"] for one in found["rows"] for own in one["own"]) else 0
+    owns = [own for one in found["rows"] for own in one["own"]]
+    return 4 if any(own["unreadable"] or own["quarantined"] for own in owns) else 0
 
 
 def _print(found: dict[str, Any], fmt: str) -> None:
@@ -118,6 +119,8 @@ def _explain(found: dict[str, Any]) -> None:
                 f"  {one['name']}: {own['predicted']}, {scores['n_studies']:,} studies, "
                 f"{scores['missing']:,} without a prediction"
             )
+            if own["quarantined"]:
+                console.say(f"    {own['quarantined']:,} studies of the run were quarantined: they count as empty")
     if found["commands"]:
         console.say("\nto fill the other rows (kgbuild train --show RECIPE says what comes before;")
         console.say("test.json: RadGraph's; test50.txt: the study ids of its 50 MIMIC reports, one a line):")

@@ -41,7 +41,8 @@ def evaluate_text(
         studies: score only these of the reference's studies.
 
     Returns:
-        The scores (keys documented in ``metrics.text``), and entries that could not be read on any side.
+        The scores (keys documented in ``metrics.text``), and entries that could not be read on any side, a run's
+        quarantined studies among them. Those of the prediction count as ``missing``, as do studies that it skipped.
 
     Raises:
         UsageError: plain text whose lines are not as many as the other side's entries, or an impossible ``beta``.
@@ -52,12 +53,15 @@ def evaluate_text(
     reading = Reading(certainty, form, workspace)
     given = [reference, predicted, *([baseline] if baseline else [])]
     failures: list[Failure] = []
+    chosen = set(studies or ())
     with Sides() as sides:
         keyed = [has_keys(what) for what in given]
         sizes = []
         for side, what in enumerate(given):
             n, bad = sides.fill(side, entries(what, reading, None if side else labeler), what)
             sizes.append(n)
+            if studies is not None and not Path(what).is_file():  # a run's other studies are not asked for
+                bad = [failure for failure in bad if failure.study_id in chosen]
             failures += bad
         _align(sides, given, sizes, keyed, failures)
         if studies is not None:

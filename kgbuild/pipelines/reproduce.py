@@ -14,11 +14,13 @@ from typing import Any
 
 from kgbuild.errors import UsageError
 from kgbuild.models.checkpoint import CheckpointMeta, read_meta
-from kgbuild.pipelines import stages
+from kgbuild.pipelines import runs, stages
 from kgbuild.pipelines.evaluate_text import evaluate_text
 from kgbuild.pipelines.published import Row, Table, find
 from kgbuild.pipelines.runs import Progress, silent
 from kgbuild.pipelines.source import Source
+from kgbuild.pipelines.text_sides import listed, quarantined_of
+from kgbuild.pipelines.workspace import Workspace
 from kgbuild.text import DEFAULT_SECTIONS
 
 
@@ -72,8 +74,9 @@ def reproduce(
 
     Returns:
         ``table``, ``title``, ``test``, ``source``; ``rows``: each ``name``, ``recipes``, ``note``, ``paper`` (measure →
-        fraction or null) and ``own``, a list of ``checkpoint``, ``recipe``, ``predicted`` and ``scores`` (the keys of
-        ``metrics.text``); ``commands``: what to type to fill the other rows.
+        fraction or null) and ``own``, a list of ``checkpoint``, ``recipe``, ``predicted``, ``unreadable``,
+        ``quarantined`` (studies of the run that failed) and ``scores`` (the keys of ``metrics.text``); ``commands``:
+        what to type to fill the other rows.
 
     Raises:
         UsageError: no such table or row; arguments that do not fit one another; a recipe that no row is for.
@@ -88,10 +91,12 @@ def reproduce(
     own: dict[str, list[dict[str, Any]]] = {row.name: [] for row in printed.rows}
     commands: list[str] = []
     for fill in fills:
-        run, where = fill.predicted, workspace
+        run, where, asked = fill.predicted, workspace, studies
         if run is None and data is not None and fill.checkpoint and fill.meta:
             run = _generate(fill.row, fill.checkpoint, fill.meta, data, progress, command)
             where = data.workspace
+            if data.source.limit is not None or data.source.split is not None:
+                asked = listed(runs.find(Workspace.open(where), run))  # the reference's others were not asked for
         if run is None or reference is None:
             commands += _asked(printed, fill)
             continue
@@ -104,9 +109,10 @@ def reproduce(
             form="graph" if graph else "outputs",
             beta=beta,
             labeler=labeler,
-            studies=studies,
+            studies=asked,
         )
-        found = {"predicted": run, "unreadable": len(failures), "scores": scores}
+        quarantined = quarantined_of(run, where)
+        found = {"predicted": run, "unreadable": len(failures), "quarantined": quarantined, "scores": scores}
         own[fill.row.name].append({**_names(fill), **found})
     touched = {fill.row.name for fill in fills}
     for row in printed.rows:

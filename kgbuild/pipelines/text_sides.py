@@ -24,6 +24,7 @@ from kgbuild.notation import read_annotations
 from kgbuild.notation.json_stream import UNREADABLE, open_text
 from kgbuild.notation.triplets import Certainty, encode
 from kgbuild.pipelines import records, runs
+from kgbuild.pipelines.runs import Run
 from kgbuild.pipelines.workspace import Workspace
 
 Form = Literal["outputs", "graph"]
@@ -44,6 +45,8 @@ class Reading(NamedTuple):
 def entries(what: str, reading: Reading, labeler: int | None = None) -> Iterator[Entry]:
     """Every entry of a file or run, in its own order.
 
+    A run's quarantined study is a failure, one that was skipped is no entry: neither says that nothing was found.
+
     Raises:
         FileMissing: neither a file of that name nor a run of the workspace.
         UsageError, KgbuildError: a line that cannot be read, named.
@@ -57,13 +60,37 @@ def entries(what: str, reading: Reading, labeler: int | None = None) -> Iterator
         else:
             yield from _json_lines(path) if kind == "json lines" else _plain_lines(path)
     elif workspace is not None and (workspace / "runs" / what / "run.json").is_file():
-        for annotation, _ in records.read(runs.find(Workspace.open(workspace), what)):
-            yield annotation.study_id, _written(annotation, reading)
+        run = runs.find(Workspace.open(workspace), what)
+        for (annotation, _), (status, failure) in zip(records.read(run), _statuses(run), strict=True):
+            if status != "skipped":
+                yield annotation.study_id, failure if status == "failed" else _written(annotation, reading)
     else:
         raise FileMissing(
             f"{what} is neither a file nor a run" + (f" of {workspace}" if workspace else ""),
             expected="RadGraph JSON, DyGIE++ or triplet JSON Lines, a text of one report a line, or a run id",
         )
+
+
+def listed(run: Run) -> list[str]:
+    """Ids of the studies that an annotation run was asked for, whatever became of them."""
+    return [failure.study_id for _, failure in _statuses(run)]
+
+
+def quarantined_of(what: str, workspace: Path | None) -> int:
+    """How many studies of a run failed; 0 of a file."""
+    if workspace is None or Path(what).is_file():
+        return 0
+    return sum(status == "failed" for status, _ in _statuses(runs.find(Workspace.open(workspace), what)))
+
+
+def _statuses(run: Run) -> Iterator[tuple[str, Failure]]:
+    """Status of every listed study in listing order, and what is said of it should it have failed."""
+    for number, _ in run.chunks():
+        table = run.table(number, columns=["study_id", "status", "stage", "reason", "where"])
+        for row in table.to_pylist():
+            if row["status"] != "rejected":
+                known = row["stage"] or "extract", row["reason"] or "no reason was kept", row["where"]
+                yield row["status"], Failure(row["study_id"], *known)
 
 
 def _kind(path: Path) -> str:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from kgbuild import tables
 from kgbuild.cli import app
-from kgbuild.domain import Study
+from kgbuild.domain import Failure, Study
 from kgbuild.errors import FileMissing, KgbuildError, UsageError
 from kgbuild.pipelines import runs
 from kgbuild.pipelines.evaluate_text import evaluate_text
@@ -222,3 +222,36 @@ def test_studies_that_cannot_be_read_are_told(tmp_path: Path) -> None:
         evaluate_text(str(gold), lines(tmp_path / "p.txt", A, B, ""))
     done = CliRunner().invoke(app, ["evaluate", "text", "--reference", str(gold), "--predicted", str(gold)])
     assert done.exit_code == 4
+
+
+def run_with(workspace: Path, results: dict[str, Failure | str]) -> str:
+    """A finished run of which some studies failed or were skipped."""
+    space = Workspace.create(workspace)
+    begun = runs.start(space, Manifest("annotations", "vlm-kg", "made-up", "x", "z", {}, 512, len(results)))
+    rows = [
+        study_row(
+            Study(key, "made-up"),
+            one if isinstance(one, Failure) else replace(REPORTS[key], extractor="vlm-kg", output=one),
+        )
+        for key, one in results.items()
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=tables.ANNOTATIONS), begun.chunk(0))
+    return begun.id
+
+
+def test_a_runs_failed_and_skipped_studies_are_missing_and_have_not_written_nothing(tmp_path: Path) -> None:
+    broken = Failure("s2", "extract", "the image is damaged", "images/2.png")
+    made = run_with(tmp_path / "W", {"s1": A, "s2": broken, "s3": Failure("s3", "skip", "no image")})
+    gold = radgraph(tmp_path / "gold.json")
+    scores, failures = evaluate_text(gold, made, workspace=tmp_path / "W")
+    assert (scores["n_studies"], scores["missing"], scores["text_differs"]) == (3, 2, 0)
+    assert failures == [broken]
+    only, none = evaluate_text(gold, made, workspace=tmp_path / "W", studies=["s1", "s3"])
+    assert (only["n_studies"], only["missing"], none) == (2, 1, [])
+    turned, said = evaluate_text(made, gold, workspace=tmp_path / "W")
+    assert (turned["n_studies"], turned["extra"], said) == (1, 2, [broken])
+    done = CliRunner().invoke(
+        app, ["evaluate", "text", "--reference", gold, "--predicted", made, "-w", str(tmp_path / "W")]
+    )
+    assert done.exit_code == 4
+    assert "2 studies have no prediction and count as empty" in done.stderr

@@ -12,13 +12,14 @@ from typer.testing import CliRunner
 
 from kgbuild import recipes
 from kgbuild.cli import app
+from kgbuild.domain import Failure
 from kgbuild.errors import KgbuildError, UsageError
 from kgbuild.pipelines import stages
 from kgbuild.pipelines.published import find, tables
 from kgbuild.pipelines.reproduce import Data, reproduce
 from kgbuild.pipelines.source import resolve
 from kgbuild.pipelines.stages import Summary
-from tests.unit.test_evaluate_text import A, B, lines, radgraph
+from tests.unit.test_evaluate_text import A, B, lines, radgraph, run_with
 
 MEASURES = ["bleu1", "bleu2", "bleu3", "bleu4", "rouge_l"]
 
@@ -185,3 +186,14 @@ def test_checkpoints_that_are_none_or_fit_several_rows(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="fits 4 rows of table4") as caught:
         reproduce("table4", checkpoints=[model], predicted=["x"], reference="x")
     assert "max_new_tokens 256" in str(caught.value)
+
+
+def test_quarantined_studies_are_said_and_end_it_with_4(tmp_path: Path) -> None:
+    broken = Failure("s2", "extract", "the image is damaged")
+    made = run_with(tmp_path / "W", {"s1": A, "s2": broken, "s3": ""})
+    args = ["--row", "DyGIE++", "--predicted", made, "--reference", radgraph(tmp_path / "g.json")]
+    done = CliRunner().invoke(app, ["reproduce", "table1", *args, "-w", str(tmp_path / "W"), "--format", "json"])
+    assert done.exit_code == 4, done.stderr
+    (own,) = row(json.loads(done.stdout), "DyGIE++")["own"]
+    assert (own["quarantined"], own["unreadable"], own["scores"]["missing"]) == (1, 1, 1)
+    assert "1 studies of the run were quarantined: they count as empty" in done.stderr

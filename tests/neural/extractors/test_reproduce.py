@@ -33,3 +33,7 @@ def test_a_checkpoint_fills_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert own["scores"]["length_ratio"]["value"] > 0
     assert own["scores"]["settings"]["as"] == "outputs"
     assert sum(bool(row["own"]) for row in found["rows"]) == 1
+    few = CliRunner().invoke(app, ["reproduce", "table1", *args[:-2], "--limit", "2", "-w", "kg", "--format", "json"])
+    assert few.exit_code == 0, few.stderr
+    (own,) = next(row["own"] for row in json.loads(few.stdout)["rows"] if row["name"] == "LLM-KG (MIMIC)")
+    assert (own["scores"]["n_studies"], own["scores"]["missing"], own["scores"]["extra"]) == (2, 0, 0)
