@@ -69,6 +69,7 @@ _RANGES: dict[str, tuple[float, float | None, bool]] = {
     "decoding.seed": (0, 2**32 - 1, True),
 }
 
+_INT_BITS = 63
 _NOT_MEDCLIP = ("gradient_checkpointing", "evaluate_steps", "patience", "report_to")
 
 
@@ -101,6 +102,11 @@ def _out_of_range(recipe: Recipe) -> Iterator[tuple[str, str]]:
             continue
         if isinstance(value, float) and not math.isfinite(value):
             yield key, f"{value:g} is no finite number"
+            continue
+        if (
+            isinstance(value, int) and value.bit_length() > _INT_BITS
+        ):  # no library below takes it, and 'g' cannot say it
+            yield key, f"is out of range; expected below 2^{_INT_BITS}"
             continue
         if value < low or (value == low and not closed) or (high is not None and value > high):
             above = f"{low:g} or more" if closed else f"more than {low:g}"

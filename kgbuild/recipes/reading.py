@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import re
 import types
 from collections.abc import Iterable, Mapping
@@ -139,7 +140,10 @@ def _build(kind: Any, value: Any, key: str, where: str) -> Any:
             return tuple(value)
         raise _wrong(key, value, "a list of words", where)
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # a whole number of more than 308 digits: checking refuses what is not finite
+            return math.inf if value > 0 else -math.inf
     if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
     raise _wrong(

@@ -28,6 +28,8 @@ SCRATCH = {"hidden": 128, "heads": 4}
     [
         (made(training={"epochs": 0}), "training.epochs", "0 is out of range; expected more than 0"),
         (made(training={"epochs": float("inf")}), "training.epochs", "inf is no finite number"),
+        (made(training={"epochs": 10**400}), "training.epochs", "inf is no finite number"),
+        (made(training={"batch_size": 10**400}), "training.batch_size", "is out of range; expected below 2^63"),
         (made(training={"epochs": float("nan")}), "training.epochs", "nan is no finite number"),
         (made(training={"learning_rate": -1}), "training.learning_rate", "-1 is out of range"),
         (made(training={"learning_rate": 20}), "training.learning_rate", "at most 1"),
