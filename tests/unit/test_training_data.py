@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -251,7 +250,7 @@ def test_training_takes_the_image_that_generating_takes(
     assert (image.id if image else None, generated[0].id if generated else None) == (wanted, wanted)
 
 
-def test_images_that_come_later_or_change_make_another_preparation(tmp_path: Path) -> None:
+def test_images_that_come_later_make_another_preparation(tmp_path: Path) -> None:
     run = run_of(tmp_path)
     shot = {"id": "a", "view": "PA", "path": "a.png", "rows": None, "columns": None}
     for _, path in run.chunks():
@@ -265,12 +264,10 @@ def test_images_that_come_later_or_change_make_another_preparation(tmp_path: Pat
         return place if place.is_file() else None
 
     keys = [training_data.key(run, RECIPE, find_image=find)]
-    for content, time in (("x", 1), ("xy", 1), ("xy", 2)):
+    for content in ("x", "xy"):  # a copy of the images on another machine makes the same pairs
         (tmp_path / "a.png").write_text(content)
-        os.utime(tmp_path / "a.png", (time, time))
         keys.append(training_data.key(run, RECIPE, find_image=find))
-    assert len(set(keys)) == 4
-    assert training_data.key(run, RECIPE, find_image=find) == keys[-1]
+    assert keys[0] != keys[1] == keys[2]
     text = training_data.key(run, RECIPE)
     (tmp_path / "a.png").unlink()
     assert training_data.key(run, RECIPE, find_image=find) == keys[0]
