@@ -41,8 +41,10 @@ def commit(part: Path, path: Path) -> None:
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Give a path to write to; move it to ``path`` at the end, or remove it if the block fails.
+
+    A ``private`` file (of report text) can be read by its owner only, from its first byte on.
 
     A link is followed, so that it stays one. What is no file (a pipe, ``/dev/stdout``) cannot be moved into place: it
     is given the bytes once they are whole.
@@ -58,6 +60,9 @@ def atomic(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = part_path(path)
     try:
+        if private:
+            part.unlink(missing_ok=True)
+            os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         yield part
         commit(part, path)
     finally:

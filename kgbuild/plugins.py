@@ -21,6 +21,7 @@ _SINGULAR = {
     "trainers": "trainer",
     "linkers": "linker",
     "stores": "store",
+    "exports": "export format",
 }
 
 

@@ -52,7 +52,7 @@ def find_layout(root: Path, images: Path | None) -> Layout:
     """Find tables, reports and images under both folders; ``root`` may be the archive of the reports itself.
 
     Raises:
-        RootMissing: a folder is absent.
+        RootMissing: a folder is absent, or a file that is no archive.
         FileMissing: the study list, or the reports and their sections, are under neither.
     """
     for folder, option in ((root, "--root"), (images, "--images")):
@@ -60,6 +60,13 @@ def find_layout(root: Path, images: Path | None) -> Layout:
             raise RootMissing(
                 f"MIMIC-CXR folder {folder} does not exist", where=option, next_step=f"correct {option}, or make it"
             )
+    if root.is_file() and not root.name.endswith(".zip"):
+        raise RootMissing(
+            f"{root} is a file",
+            where="--root",
+            expected=f"the folder of MIMIC-CXR, or {ARCHIVE}",
+            next_step="for a table of your own: --dataset reports",
+        )
     base = root if root.is_dir() else root.parent
     folders = list(dict.fromkeys([base, *([images] if images is not None else [])]))
     tables = {role: path for role, name in TABLES.items() if (path := _first(folders, f"{name}.gz", name))}

@@ -211,9 +211,9 @@ def check_columns(found: ColumnMap, columns: Sequence[str], name: str, names: Ma
     absent = [f"{column} ({entry})" for entry, column in found.entries() if column not in (*columns, ROW_NUMBER)]
     if absent:
         raise ColumnMissing(
-            f"{name} has no column {', '.join(absent)}: its columns are {header}",
+            f"{name} has no column {', '.join(absent)}",
             where=name,
-            expected=", ".join(found.columns()),
+            expected=f"its own columns: {header}",
             next_step="name the columns with --map entry=COLUMN, or correct the --mapping file",
         )
     for entry, there in (("study", "study" in found.fields), ("text", "text" in found.fields or found.sections)):

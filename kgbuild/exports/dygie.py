@@ -16,7 +16,7 @@ def write(path: Path, pairs: Pairs, *, labels: Spelling = "v1", dataset: str = "
     Raises:
         KgbuildError: a study comes twice; nothing is written.
     """
-    with atomic(path) as part:
+    with atomic(path, private=True) as part:
         return write_lines(pairs, lambda annotation, _: to_dygie(annotation, labels=labels, dataset=dataset), part)
 
 

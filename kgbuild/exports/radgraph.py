@@ -25,7 +25,7 @@ def write(path: Path, pairs: Pairs, *, labels: Spelling = "v1", data_source: str
         KgbuildError: a study comes twice; nothing is written.
     """
     count = 0
-    with atomic(path) as part, part.open("wb") as file:
+    with atomic(path, private=True) as part, part.open("wb") as file:
         file.write(b"{")
         lines = in_order(
             pairs,

@@ -41,7 +41,7 @@ def write(path: Path, pairs: Pairs, *, certainty: Certainty = "full", template: 
         UsageError: the template is of no use.
     """
     text = shipped_template(TEMPLATES[certainty]) if template is None else template
-    with atomic(path) as part:
+    with atomic(path, private=True) as part:
         return write_lines(pairs, lambda annotation, split: row(annotation, split, text, certainty), part)
 
 

@@ -14,6 +14,9 @@ from kgbuild.notation import read_annotations
 from kgbuild.pipelines import records, runs
 from kgbuild.pipelines.workspace import Workspace
 
+_FILES = "RadGraph JSON or DyGIE++ JSON Lines"
+_TEXTS = "if it holds triplet texts, kgbuild evaluate text scores them"
+
 
 @dataclass(frozen=True, slots=True)
 class Side:
@@ -33,16 +36,21 @@ def read_side(what: str, workspace: Path | None = None, *, labeler: int | None =
     if path.is_file():
         good: dict[str, Annotation] = {}
         bad: list[Failure] = []
-        for _, item in read_annotations(path, labeler=labeler):
-            if isinstance(item, Failure):
-                bad.append(item)
-            else:
-                good[item.study_id] = item
+        try:
+            for _, item in read_annotations(path, labeler=labeler):
+                if isinstance(item, Failure):
+                    bad.append(item)
+                else:
+                    good[item.study_id] = item
+        except KgbuildError as error:
+            error.expected, error.next_step = error.expected or _FILES, error.next_step or _TEXTS
+            raise
         if not good and bad:
             raise KgbuildError(
                 f"no entry of {path} can be read: {bad[0].reason}",
                 where=bad[0].where,
-                expected="RadGraph JSON or DyGIE++ JSON Lines",
+                expected=_FILES,
+                next_step=_TEXTS,
             )
         return Side(good, tuple(bad))
     if workspace is not None and (workspace / "runs" / what / "run.json").is_file():
@@ -76,8 +84,14 @@ def evaluate_triplets(
 
     Returns:
         The scores (keys documented in ``metrics.triplets``), and entries that could not be read on any side.
+
+    Raises:
+        KgbuildError: the reference holds no study, or no entry of a side can be read.
+        UsageError, FileMissing: see ``read_side``.
     """
     gold = read_side(reference, workspace, labeler=labeler)
+    if not gold.annotations:
+        raise KgbuildError(f"{reference} holds no study", where="--reference", expected="at least one study to score")
     guess = read_side(predicted, workspace)
     other = read_side(baseline, workspace) if baseline else None
     scores = score_triplets(

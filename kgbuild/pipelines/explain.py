@@ -47,9 +47,26 @@ def explain(workspace: Path, study_id: str, run_id: str | None = None) -> Explan
                 link_run = space.pointers(run.manifest.dataset)["links"].get(run.id)
                 links = _links(runs.find(space, link_run), number, study_id) if link_run else []
                 return _explain(found, run.id, links)
-    raise UsageError(
-        f"no study {study_id!r} in {', '.join(candidates)}", expected="an id as in the graph: CXR1, s50414267, …"
-    )
+    raise _unknown(space, study_id, [runs.find(space, candidate) for candidate in candidates])
+
+
+def _unknown(space: Workspace, study_id: str, looked: list[runs.Run]) -> UsageError:
+    """Of an id that no run has: the id that was meant, where a data set's prefix or its case makes it one."""
+    told = f"no study {study_id!r} in {', '.join(run.id for run in looked)}"
+    meant: dict[str, str] = {}
+    for run in looked:
+        meant |= {form.lower(): form for form in (study_id, f"{run.manifest.dataset}:{study_id}")}
+    for run in looked:
+        for number, _ in run.chunks():
+            for row in run.table(number, columns=["study_id", "status"]).to_pylist():
+                if str(row["study_id"]).lower() not in meant:
+                    continue
+                if row["status"] == "rejected":
+                    told = f"study {row['study_id']!r} of {run.id} was quarantined: it could not be read"
+                    return UsageError(told, next_step=f"kgbuild status --failures -w {space.path} says why")
+                step = f"kgbuild explain {row['study_id']} -w {space.path}"
+                return UsageError(told, expected=f"did you mean {row['study_id']}?", next_step=step)
+    return UsageError(told, expected="an id as in the graph: CXR1, s50414267, reports:A001, …")
 
 
 def _links(run: runs.Run, number: int, study_id: str) -> list[dict[str, Any]]:

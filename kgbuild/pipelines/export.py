@@ -57,8 +57,7 @@ def export(
             raise UsageError(f"--{name} {given[name]!r} is unknown", expected=" or ".join(choices))
     space = Workspace.open(workspace)
     out = Path(out)
-    if out.is_dir() and not getattr(module, "FOLDER", False):
-        raise KgbuildError(f"{out} is a folder", where="--out", expected="a file's name")
+    _check_out(out, fmt, folder=getattr(module, "FOLDER", False))
     if needs == "graph":
         tables = graph.build(space, [run_id] if run_id else [], progress)
         try:
@@ -73,13 +72,26 @@ def export(
     return {"written": write(out, records.read(run), **given)}
 
 
+def _check_out(out: Path, fmt: str, *, folder: bool) -> None:
+    """Refuse a place that cannot be written to, before anything is worked for it."""
+    if out.is_dir() and not folder:
+        raise KgbuildError(f"{out} is a folder", where="--out", expected="a file's name")
+    if folder and out.exists() and not out.is_dir():
+        raise KgbuildError(f"{out} is a file", where="--out", expected=f"a folder's name: {fmt} writes several files")
+    above = next((place for place in out.absolute().parents if place.exists()), None)
+    if above is not None and not above.is_dir():
+        raise KgbuildError(f"{out} cannot be made: {above} is a file", where="--out", expected="a place in a folder")
+
+
 def plan_export(
     workspace: Path, fmt: str, out: Path, *, run_id: str | None = None, dataset: str | None = None
 ) -> dict[str, str]:
     """What ``export`` would do."""
     write = plugins.find("exports", fmt)
     space = Workspace.open(workspace)
-    needs = getattr(importlib.import_module(write.__module__), "NEEDS", "annotations")
+    module = importlib.import_module(write.__module__)
+    _check_out(Path(out), fmt, folder=getattr(module, "FOLDER", False))
+    needs = getattr(module, "NEEDS", "annotations")
     if needs == "graph":
         chosen = ", ".join(run.id for run, _ in graph.choose(space, [run_id] if run_id else []))
     else:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from kgbuild.domain import Annotation, Entity, Failure, Relation
-from kgbuild.errors import FileMissing, KgbuildError, UsageError
+from kgbuild.errors import KgbuildError, UsageError
 from kgbuild.labels import EntityType, Presence, RelationType
 from kgbuild.metrics.text_counting import Written
 from kgbuild.notation import read_annotations
@@ -48,7 +48,7 @@ def entries(what: str, reading: Reading, labeler: int | None = None) -> Iterator
     A run's quarantined study is a failure, one that was skipped is no entry: neither says that nothing was found.
 
     Raises:
-        FileMissing: neither a file of that name nor a run of the workspace.
+        FileMissing, UsageError: neither a file of that name nor a run of the workspace; or a link run.
         UsageError, KgbuildError: a line that cannot be read, named.
     """
     path, workspace = Path(what), reading.workspace
@@ -65,10 +65,8 @@ def entries(what: str, reading: Reading, labeler: int | None = None) -> Iterator
             if status != "skipped":
                 yield annotation.study_id, failure if status == "failed" else _written(annotation, reading)
     else:
-        raise FileMissing(
-            f"{what} is neither a file nor a run" + (f" of {workspace}" if workspace else ""),
-            expected="RadGraph JSON, DyGIE++ or triplet JSON Lines, a text of one report a line, or a run id",
-        )
+        expected = "RadGraph JSON, DyGIE++ or triplet JSON Lines, a text of one report a line, or a run id"
+        raise runs.unknown_side(what, workspace, expected)
 
 
 def listed(run: Run) -> list[str]:

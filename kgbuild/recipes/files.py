@@ -140,7 +140,11 @@ def _merged(file: _File, extending: tuple[str, ...]) -> dict[str, Any]:
         raise UsageError("extends: not a name", where=file.label, expected="a recipe's name or file")
     if file.label in extending:
         raise UsageError("extends: the recipes extend one another in a circle", where=file.label)
-    base = _open(parent, file.folder)
+    try:
+        base = _open(parent, file.folder)
+    except (UsageError, FileMissing) as error:
+        told, step = f"extends: {error.message}", error.next_step
+        raise type(error)(told, where=file.label, expected=error.expected, next_step=step) from None
     below = _merged(base, (*extending, file.label))
     from_dict(below, base.label)  # so that what is wrong in the other file is said of the other file
     return _over({key: value for key, value in below.items() if key not in _OWN}, values)

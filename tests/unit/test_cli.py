@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -367,6 +368,91 @@ def test_evaluate_prints_nested_scores(kg: Kg, tmp_path: Path, built: Path) -> N
     broken = kg("evaluate", "triplets", "--reference", tmp_path / "broken.json", "--predicted", predicted)
     assert broken.code in (1, 4)
     assert "broken.json" in broken.err
+
+
+def test_a_side_that_cannot_be_scored_says_what_can(kg: Kg, tmp_path: Path, built: Path) -> None:
+    empty, text = tmp_path / "e.json", tmp_path / "triplets.out"
+    empty.write_text("{}")
+    text.write_text("effusion ; located_at ; left\n")
+    run = next(r["run"] for r in kg("status", "-w", built, "--format", "json").json() if r["kind"] == "annotations")
+    nothing = kg("evaluate", "triplets", "--reference", empty, "--predicted", run, "-w", built)
+    assert (nothing.code, nothing.out) == (1, "")
+    assert nothing.err.splitlines() == [
+        f"error: {empty} holds no study",
+        "  where     --reference",
+        "  expected  at least one study to score",
+    ]
+    wrong = kg("evaluate", "triplets", "--reference", run, "--predicted", text, "-w", built)
+    assert (wrong.code, wrong.out) == (1, "")
+    assert wrong.err.splitlines()[-1] == "  next      if it holds triplet texts, kgbuild evaluate text scores them"
+
+
+def test_an_export_refuses_a_place_that_cannot_be(kg: Kg, tmp_path: Path, built: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for args, message, expected in (
+        (("parquet", "--out", file), f"{file} is a file", "a folder's name: parquet writes several files"),
+        (("neo4j-csv", "--out", file), f"{file} is a file", "a folder's name: neo4j-csv writes several files"),
+        (("radgraph", "--out", tmp_path), f"{tmp_path} is a folder", "a file's name"),
+        (("nt", "--out", file / "a" / "x.nt"), f"{file / 'a' / 'x.nt'} cannot be made: {file} is a file", "a place in"),
+    ):
+        for more in ((), ("--dry-run",)):
+            done = kg("export", *args, *more, "-w", built)
+            assert (done.code, done.out) == (1, "")
+            assert done.err.startswith(f"error: {message}\n  where     --out\n  expected  {expected}")
+    assert file.read_text() == "mine"
+    assert "unknown export format 'rdf'" in kg("export", "rdf", "--out", file, "-w", built).err
+
+
+@pytest.mark.parametrize("fmt", ["radgraph", "dygie", "triplets"])
+def test_exports_of_report_text_are_their_owners_alone(fmt: str, kg: Kg, tmp_path: Path, built: Path) -> None:
+    out = tmp_path / "out"
+    out.touch(0o644)
+    assert kg("export", fmt, "--out", out, "-w", built).code == 0
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert out.stat().st_size > 1000
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_explain_says_which_study_was_meant(kg: Kg, tmp_path: Path) -> None:
+    table, workspace = tmp_path / "my.csv", tmp_path / "W"
+    table.write_text("note_id,text\nA001,No effusion.\nA002,Small effusion.\nA002,Other.\nA3,\n")
+    root = iu(tmp_path / "iu", (1, "No pneumothorax.", ""), (7, "Small effusion.", "Clear."), (7, "Other.", ""))
+    assert kg("generate", "--dataset", "reports", "--root", table, "--map", "study=note_id", "-w", workspace).code == 4
+    assert kg("generate", "--dataset", "iu-xray", "--root", root, "-w", workspace).code == 4
+    for asked, meant in (("A001", "reports:A001"), ("a001", "reports:A001"), ("cxr1", "CXR1")):
+        told = kg("explain", asked, "-w", workspace)
+        assert (told.code, told.out) == (2, "")
+        assert told.err.splitlines()[1:] == [
+            f"  expected  did you mean {meant}?",
+            f"  next      kgbuild explain {meant} -w {workspace}",
+        ]
+    assert "expected  an id as in the graph" in kg("explain", "A999", "-w", workspace).err
+    bad = [row["study"] for row in kg("status", "--failures", "-w", workspace, "--format", "json").json()]
+    assert len(bad) == 2
+    for study in bad:
+        told = kg("explain", study, "-w", workspace)
+        assert (told.code == 0) or told.err.splitlines()[1:] == [
+            f"  next      kgbuild status --failures -w {workspace} says why"
+        ]
+
+
+def test_doctor_names_what_training_needs_and_fails_on_damage(kg: Kg, tmp_path: Path, built: Path) -> None:
+    sound = kg("doctor", "-w", built, "--format", "json")
+    assert sound.code == 0
+    checks = {check["what"]: check for check in sound.json()}
+    for package in ("torch", "transformers", "peft", "trl", "datasets"):
+        assert checks[package]["needed"] is False
+        assert checks[package]["state"] in ("ok", "absent")
+    workspace = tmp_path / "kg"
+    shutil.copytree(built, workspace)
+    (workspace / "current" / "examples.json").write_text("[]")
+    damaged = kg("doctor", "-w", workspace, "--format", "json")
+    assert damaged.code == 1
+    check = next(check for check in damaged.json() if check["what"] == "workspace")
+    assert (check["state"], check["detail"]) == ("problem", f"{workspace / 'current' / 'examples.json'} is damaged")
+    (workspace / "workspace.json").write_text("[]")
+    assert kg("doctor", "-w", workspace).code == 1
 
 
 def test_exports_go_through_pipes(built: Path) -> None:

@@ -220,6 +220,8 @@ def test_a_link_run_is_no_annotation_run_wherever_one_is_wanted(made: Path, tmp_
 def test_a_wrong_run_id_is_usage_and_an_absent_file_is_missing(made: Path) -> None:
     with pytest.raises(UsageError, match="rules-0123456789ab is neither a file nor a run of"):
         evaluate_triplets("rules-0123456789ab", "x", workspace=made)
+    with pytest.raises(UsageError, match="rules-0123456789ab is neither a file nor a run of"):
+        evaluate_text("rules-0123456789ab", "x", workspace=made)
     with pytest.raises(KgbuildError, match=r"gold.json is neither a file nor a run of") as caught:
         evaluate_triplets("gold.json", "x", workspace=made)
     assert caught.value.exit_code == 3

@@ -130,6 +130,20 @@ def test_folders(tmp_path: Path) -> None:
     assert list(data.studies([])) == []
 
 
+def test_a_root_that_is_a_file_but_no_archive(tmp_path: Path) -> None:
+    mini.write(tmp_path)
+    table = tmp_path / "my.csv"
+    table.write_text("id,text\n")
+    with pytest.raises(RootMissing) as caught:
+        Mimic(table)
+    assert str(caught.value).splitlines() == [
+        f"{table} is a file",
+        "  where     --root",
+        "  expected  the folder of MIMIC-CXR, or mimic-cxr-reports.zip",
+        "  next      for a table of your own: --dataset reports",
+    ]
+
+
 @pytest.mark.parametrize("prefix", ["", "mimic-cxr-reports/"])
 def test_the_archive_unopened(tmp_path: Path, prefix: str) -> None:
     mini.write(tmp_path / "folders")

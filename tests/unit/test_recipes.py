@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from kgbuild import recipes
-from kgbuild.errors import FileMissing, UsageError
+from kgbuild.errors import FileMissing, KgbuildError, UsageError
 from kgbuild.recipes import DataPart, Lora, ModelPart, Projector, Recipe, TrainingPart
 from kgbuild.recipes.showing import as_yaml
 
@@ -198,3 +198,19 @@ def test_comments_beside_values_come_from_the_nearest_file(tmp_path: Path) -> No
     shown = as_yaml(recipes.load(path), str(path)).splitlines()
     assert shown[:4] == ["# above", "# twice", "name: above", "trainer: llm-kg"]
     assert [line for line in shown if "  # " in line] == ["  epochs: 5.0  # five", "  seed: 2  # two"]
+
+
+@pytest.mark.parametrize(
+    ("parent", "kind", "message"),
+    [
+        ("nothere", UsageError, "extends: unknown recipe 'nothere'"),
+        ("nothere.yaml", FileMissing, "extends: {folder}/nothere.yaml is absent"),
+    ],
+)
+def test_a_parent_that_is_not_there_is_said_of_the_file_that_names_it(
+    parent: str, kind: type[KgbuildError], message: str, tmp_path: Path
+) -> None:
+    path = written(tmp_path, f"extends: {parent}\ntrainer: llm-kg\n")
+    with pytest.raises(kind) as caught:
+        recipes.load(str(path))
+    assert (caught.value.message, caught.value.where) == (message.format(folder=tmp_path), str(path))
