@@ -32,14 +32,18 @@ _EXPECTED = "one statement that reads the graph: MATCH, OPTIONAL MATCH, UNWIND, 
 _SPELLED = re.compile(r"\\u+([0-9A-Fa-f]{4})")
 
 
-def check_embedded(cypher: str) -> None:
-    """Let a statement of the embedded store pass if it reads the graph and nothing else.
+def check_embedded(cypher: str) -> str:
+    """Let a statement of the embedded store pass if it reads the graph and nothing else; returns what to run.
+
+    That is the statement with spaces for its comments. The store does not end ``/***/`` where others do, so what stands
+    after it could be a text to one and a statement to the other: the store is given no comment to read in its own way.
 
     Raises:
         UsageError: it is empty.
         StoreError: it is several statements, or does something else than read the graph; nothing has been run.
     """
-    words = list(_tokens(cypher))
+    bare = _TOKEN.sub(_blank, cypher)
+    words = list(_tokens(bare))
     while words and words[-1] == ";":
         words.pop()
     if not words:
@@ -60,6 +64,7 @@ def check_embedded(cypher: str) -> None:
             raise _refused(f"CALL {after.lower()} = …")
         if _ends(word, "CALL") and further == "(" and after not in _CALLS:
             raise _refused(f"CALL {after.lower()}")
+    return bare
 
 
 def check_neo4j(cypher: str) -> None:
@@ -69,12 +74,19 @@ def check_neo4j(cypher: str) -> None:
         UsageError: it is empty.
         StoreError: it has LOAD CSV.
     """
-    # the server reads \u004c as L wherever it stands, so as a keyword too
-    words = list(_tokens(_SPELLED.sub(lambda found: chr(int(found.group(1), 16)), cypher)))
-    if not words:
-        raise UsageError("the Cypher statement is empty", expected="one statement that reads the graph")
-    if any(_ends(word, "LOAD") and after == "CSV" for word, after in pairwise(words)):
-        raise StoreError("a query may only read the graph: LOAD CSV is refused", expected="one that reads no file")
+    # servers read \u004c as L: wherever it stands, so as a keyword too, or in texts alone. Neither must hide anything
+    spelled = _SPELLED.sub(lambda found: chr(int(found.group(1), 16)), cypher)
+    for text in (cypher, spelled):
+        words = list(_tokens(text))
+        if not words:
+            raise UsageError("the Cypher statement is empty", expected="one statement that reads the graph")
+        if any(_ends(word, "LOAD") and after == "CSV" for word, after in pairwise(words)):
+            raise StoreError("a query may only read the graph: LOAD CSV is refused", expected="one that reads no file")
+
+
+def _blank(token: re.Match[str]) -> str:
+    """Spaces and line ends in place of a comment, so that an error's line and offset stay those of the statement."""
+    return re.sub(r"[^\n]", " ", token.group()) if token.lastgroup == "skip" else token.group()
 
 
 def _tokens(cypher: str) -> Iterator[str]:

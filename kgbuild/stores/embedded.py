@@ -164,10 +164,10 @@ class EmbeddedStore:
             FileMissing: nothing is loaded yet.
             StoreError: the statement is refused, by us or by the store, whose own message is given; or took too long.
         """
-        check_embedded(cypher)
+        bare = check_embedded(cypher)
         connection = self._connect()
         try:
-            result = connection.execute(cypher, parameters=dict(parameters or {}))
+            result = connection.execute(bare, parameters=dict(parameters or {}))
             columns = tuple(result.get_column_names())
             rows = [tuple(_plain(value) for value in row) for row in result.get_all()]
         except RuntimeError as error:

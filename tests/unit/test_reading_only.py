@@ -88,6 +88,19 @@ def test_what_only_reads_is_answered(statement: str, rows: list[tuple[object, ..
     assert ask.query_cypher(built, statement).rows == rows
 
 
+@pytest.mark.parametrize("comment", ["/***/ ' */", "/*****/ ' */", "/**/ ' */", "/* /* */ ' */", "// \r ' \n"])
+def test_no_comment_hides_a_statement_from_us_that_the_store_sees(comment: str, built: Path, tmp_path: Path) -> None:
+    other = tmp_path / "in.csv"
+    other.write_text("a,b\n1,2\n")
+    with pytest.raises(StoreError, match="refused"):  # by us, or by the store: for it the text begins within
+        ask.query_cypher(built, f"MATCH (s:Study) WITH s LIMIT 1 {comment} LOAD FROM '{other}' RETURN *")
+
+
+def test_comments_leave_the_places_that_an_error_names(built: Path) -> None:
+    with pytest.raises(StoreError, match=r"line: 2, offset: 9"):
+        ask.query_cypher(built, "RETURN 1 AS a, // a\n/**/ 'x' 'y'")
+
+
 def test_explaining_is_reading(built: Path) -> None:
     assert "Plan" in ask.query_cypher(built, "EXPLAIN MATCH (s:Study) RETURN s.id").rows[0][0]
 
@@ -104,6 +117,7 @@ def test_an_empty_statement_is_usage(statement: str, built: Path) -> None:
         "LOAD CSV FROM 'file:///x.csv' AS row RETURN row",
         "MATCH (s) WITH s load/**/csv WITH HEADERS FROM 'http://x' AS row RETURN row",
         "\\u004cOAD CSV FROM 'file:///x.csv' AS row RETURN row",
+        "WITH '\\u0027' AS a LOAD CSV FROM 'file:///x.csv' AS row RETURN row",
         "UNWIND [1] AS x WITH x WHERE x > 0LOAD CSV FROM 'file:///x.csv' AS row RETURN row",
     ],
 )
