@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kgbuild import __version__, plugins, queries
+from kgbuild import __version__, files, plugins, queries
 from kgbuild.config import find_roots
 from kgbuild.domain import Failure
 from kgbuild.errors import KgbuildError
@@ -193,9 +193,26 @@ def _damaged(space: Workspace) -> Iterator[Check]:
         if bad := [str(run.chunk(number)) for number in run.damaged()]:
             mend = f"{run.command()} makes them anew"
             yield Check(f"workspace run {run_id}", "problem", f"damaged: {', '.join(bad)}", mend, True)
+        if changed := [str(run.chunk(number)) for number in _changed(space, run)]:
+            mend = f"remove them; then {run.command()} makes them anew"
+            detail = f"other bytes than the catalog noted: {', '.join(changed)}"
+            yield Check(f"workspace run {run_id}", "problem", detail, mend, True)
     if tables := [str(path) for path in graph.damaged(space)]:
         mend = f"kgbuild load -w {space.path} makes them anew"
         yield Check("workspace graph", "problem", f"damaged: {', '.join(tables)}", mend, True)
+
+
+def _changed(space: Workspace, run: runs.Run) -> list[int]:
+    """Whole chunks whose bytes are not those that were noted when they were written; none where nothing is noted."""
+    if not (space.path / "catalog.sqlite").is_file():
+        return []  # looking must not make one
+    catalog = Catalog(space.path)
+    try:
+        known = catalog.chunks(run.id)
+    finally:
+        catalog.close()
+    noted = {number: known[number]["sha256"] for number in sorted(run.done()) if number in known}
+    return [number for number, digest in noted.items() if digest and files.sha256(run.chunk(number)) != digest]
 
 
 def _server(options: Mapping[str, str]) -> Check:

@@ -240,6 +240,13 @@ def test_doctor_finds_what_is_damaged(kg: Path) -> None:
         f"workspace run {chunk.parents[1].name}": f"damaged: {chunk}",
         "workspace graph": f"damaged: {table}",
     }
+    again(kg)
+    assert found() == {}
+    scratch(chunk)
+    assert found() == {f"workspace run {chunk.parents[1].name}": f"other bytes than the catalog noted: {chunk}"}
+    chunk.unlink()
+    again(kg)
+    assert found() == {}
     (kg / "current" / "examples.json").write_text("[]")
     assert found()["workspace"] == f"{kg / 'current' / 'examples.json'} is damaged"
 
