@@ -53,19 +53,20 @@ def explain(workspace: Path, study_id: str, run_id: str | None = None) -> Explan
 def _unknown(space: Workspace, study_id: str, looked: list[runs.Run]) -> UsageError:
     """Of an id that no run has: the id that was meant, where a data set's prefix or its case makes it one."""
     told = f"no study {study_id!r} in {', '.join(run.id for run in looked)}"
-    meant: dict[str, str] = {}
-    for run in looked:
-        meant |= {form.lower(): form for form in (study_id, f"{run.manifest.dataset}:{study_id}")}
+    meant = {form.lower() for run in looked for form in (study_id, f"{run.manifest.dataset}:{study_id}")}
+    bad: str | None = None
     for run in looked:
         for number, _ in run.chunks():
             for row in run.table(number, columns=["study_id", "status"]).to_pylist():
                 if str(row["study_id"]).lower() not in meant:
                     continue
-                if row["status"] == "rejected":
-                    told = f"study {row['study_id']!r} of {run.id} was quarantined: it could not be read"
-                    return UsageError(told, next_step=f"kgbuild status --failures -w {space.path} says why")
+                if row["status"] == "rejected":  # another row of the same id may be good
+                    bad = f"study {row['study_id']!r} of {run.id} was quarantined: it could not be read"
+                    continue
                 step = f"kgbuild explain {row['study_id']} -w {space.path}"
                 return UsageError(told, expected=f"did you mean {row['study_id']}?", next_step=step)
+    if bad:
+        return UsageError(bad, next_step=f"kgbuild status --failures -w {space.path} says why")
     return UsageError(told, expected="an id as in the graph: CXR1, s50414267, reports:A001, …")
 
 
