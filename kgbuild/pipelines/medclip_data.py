@@ -119,8 +119,8 @@ def _labels(annotation: Annotation, start: int, end: int) -> dict[str, int]:
 
 def _annotations(source: Run | Sequence[Path]) -> Iterator[Annotation]:
     if isinstance(source, Run):
-        for _, path in source.chunks():
-            for row in pq.read_table(path).to_pylist():
+        for number, _ in source.chunks():
+            for row in source.table(number).to_pylist():
                 if row["status"] not in ("rejected", "failed") and row["tokens"]:
                     yield records.to_annotation(row)
         return

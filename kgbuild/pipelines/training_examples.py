@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from kgbuild.datasets import radgraph
 from kgbuild.domain import Annotation, Failure, Image
@@ -65,8 +64,8 @@ class Form:
 
 def from_run(run: Run, form: Form, counts: Counter[str]) -> Iterator[dict[str, Any]]:
     """Examples of a run in listing order; those that give none are counted."""
-    for _, path in run.chunks():
-        for row in pq.read_table(path).to_pylist():
+    for number, _ in run.chunks():
+        for row in run.table(number).to_pylist():
             if row["status"] == "rejected":
                 continue
             if not row["tokens"]:
@@ -118,8 +117,8 @@ def images_digest(run: Run, form: Form) -> str:
     what the first has prepared.
     """
     digest = hashlib.sha256()
-    for _, path in run.chunks():
-        for row in pq.read_table(path, columns=["study_id", "images"]).to_pylist():
+    for number, _ in run.chunks():
+        for row in run.table(number, columns=["study_id", "images"]).to_pylist():
             image, place = _image(row["images"] or (), row["study_id"], form)
             said = image.id if image is not None and place is not None else None
             digest.update(json.dumps([row["study_id"], said]).encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from kgbuild.pipelines.evaluate_text import evaluate_text
 from kgbuild.pipelines.explain import explain
 from kgbuild.pipelines.export import export
 from kgbuild.pipelines.status import doctor, status
+from kgbuild.pipelines.training_examples import Form, from_run
 from kgbuild.pipelines.workspace import Workspace
 from kgbuild.stores.embedded import EmbeddedStore
 
@@ -65,6 +67,7 @@ def reading(kg: Path) -> list[Callable[[], Any]]:
     run = only(kg, "runs/rules-*").name
     return [
         lambda: explain(kg, "examples:ex020"),
+        lambda: examples(runs.find(Workspace.open(kg), run)),
         lambda: export(kg, "radgraph", kg.parent / "out.json"),
         lambda: export(kg, "triplets", kg.parent / "out.jsonl"),
         lambda: evaluate_triplets(run, run, workspace=kg),
@@ -72,6 +75,12 @@ def reading(kg: Path) -> list[Callable[[], Any]]:
         lambda: stages.link(kg),
         lambda: stages.load(kg),
     ]
+
+
+def examples(run: runs.Run) -> list[dict[str, Any]]:
+    """What is trained on."""
+    form = Form("{report}", "full", "frontal", "skip", None)
+    return [*from_run(run, form, Counter())]
 
 
 def test_a_chunk_cut_short_is_named_by_all_and_made_anew_by_the_command_named(kg: Path, made: Path) -> None:
@@ -116,7 +125,7 @@ def test_several_are_counted_and_a_lost_catalog_is_no_matter(kg: Path) -> None:
 def test_a_chunk_altered_within_is_named_and_made_anew_once_removed(kg: Path, made: Path) -> None:
     chunk = only(kg, "runs/rules-*/chunks/000001.parquet")
     scratch(chunk)
-    for read in reading(kg)[1:5]:  # explain looks at the footers only, to find the chunk
+    for read in reading(kg)[1:6]:  # explain looks at the footers only, to find the chunk
         with pytest.raises(WorkspaceError) as caught:
             read()
         assert str(caught.value).splitlines() == [
