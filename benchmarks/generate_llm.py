@@ -125,6 +125,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--checkpoint", help="an LLM-KG in place of the model of random weights")
     parser.add_argument("--smollm2", type=int, default=0, metavar="N", help="SmolLM2-135M too, on N reports")
+    parser.add_argument("--double", action="store_true", help="the small model in fp64: no near-tie falls by rounding")
     parser.add_argument("--dtype", choices=("fp32", "bf16"), default="fp32", help="of SmolLM2")
     given = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -141,6 +142,8 @@ def main() -> None:
         with torch.no_grad():
             for weight in model.parameters():
                 weight *= 3.0  # a model of small random weights repeats one word, and ties would decide
+    if given.double:
+        model = model.double()
     print(f"{'':<22} {'n':>5} {'studies/s':>21} {'':>6} {'studies/CPU-s':>21}")
     print(f"{'model':<14} {'way':<7} {'':>5} " + f"{'one by one':>10} {'batched':>9} {'':>7} " * 2 + "equal")
     compare(
