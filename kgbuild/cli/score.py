@@ -98,17 +98,19 @@ def text(
         raise UsageError(f"--certainty {certainty!r} is unknown", expected="none or full")
     if form not in ("outputs", "graph"):
         raise UsageError(f"--as {form!r} is unknown", expected="outputs or graph")
-    scores, failures = evaluate_text(
-        reference,
-        predicted,
-        baseline=baseline,
-        workspace=workspace,
-        certainty="none" if certainty == "none" else "full",
-        form="graph" if form == "graph" else "outputs",
-        beta=beta,
-        labeler=labeler,
-        studies=None if studies is None else read_ids(studies),
-    )
+    with console.progress(quiet) as progress:
+        scores, failures = evaluate_text(
+            reference,
+            predicted,
+            baseline=baseline,
+            workspace=workspace,
+            certainty="none" if certainty == "none" else "full",
+            form="graph" if form == "graph" else "outputs",
+            beta=beta,
+            labeler=labeler,
+            studies=None if studies is None else read_ids(studies),
+            progress=progress,
+        )
     if fmt is o.Format.json:
         console.document({**scores, "unreadable": len(failures)})
     else:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kgbuild.domain import Failure
 from kgbuild.errors import UsageError
 from kgbuild.metrics.rouge import BETA
 from kgbuild.metrics.text import score_text
 from kgbuild.notation.triplets import Certainty
-from kgbuild.pipelines.text_sides import Form, Reading, Sides, entries, has_keys
+from kgbuild.pipelines.runs import Progress, silent
+from kgbuild.pipelines.text_sides import Form, Reading, Sides, entries, has_keys, size
+
+T = TypeVar("T")
+_EVERY = 256
+_STAGES = ("reference", "predicted", "baseline")
 
 
 def evaluate_text(
@@ -25,6 +30,7 @@ def evaluate_text(
     beta: float = BETA,
     labeler: int | None = None,
     studies: Sequence[str] | None = None,
+    progress: Progress = silent,
 ) -> tuple[dict[str, Any], list[Failure]]:
     """BLEU-1 to 4, ROUGE-L and the order-free measures beside them, each with its interval.
 
@@ -39,6 +45,7 @@ def evaluate_text(
         beta: how much recall counts in ROUGE-L.
         labeler: which annotator of a RadGraph test file is the reference.
         studies: score only these of the reference's studies.
+        progress: told of studies read, where a run says how many it has, and of studies scored.
 
     Returns:
         The scores (keys documented in ``metrics.text``), and entries that could not be read on any side, a run's
@@ -58,7 +65,8 @@ def evaluate_text(
         keyed = [has_keys(what) for what in given]
         sizes = []
         for side, what in enumerate(given):
-            n, bad = sides.fill(side, entries(what, reading, None if side else labeler), what)
+            read = entries(what, reading, None if side else labeler)
+            n, bad = sides.fill(side, _told(read, progress, _STAGES[side], size(what, workspace)), what)
             sizes.append(n)
             if studies is not None and not Path(what).is_file():  # a run's other studies are not asked for
                 bad = [failure for failure in bad if failure.study_id in chosen]
@@ -66,10 +74,25 @@ def evaluate_text(
         _align(sides, given, sizes, keyed, failures)
         if studies is not None:
             sides.keep(studies, reference)
-        scores = score_text(sides.rows(), sides.count(0), baseline=baseline is not None, beta=beta)
+        n = sides.count(0)
+        scores = score_text(_told(sides.rows(), progress, "scored", n), n, baseline=baseline is not None, beta=beta)
         extra = [sides.count(side, outside=0) for side in range(1, len(given))]
     scores["settings"] |= {"certainty": certainty, "as": form}
     return _with_extra(scores, extra), failures
+
+
+def _told(items: Iterable[T], progress: Progress, stage: str, total: int | None) -> Iterator[T]:
+    """The items as they are, told of as they go by; ``total`` null: not told of."""
+    if total is None:
+        yield from items
+        return
+    done = 0
+    progress(stage, done, total)
+    for done, item in enumerate(items, 1):
+        yield item
+        if done % _EVERY == 0:
+            progress(stage, done, total)
+    progress(stage, done, total)
 
 
 def _align(sides: Sides, given: list[str], sizes: list[int], keyed: list[bool], failures: list[Failure]) -> None:

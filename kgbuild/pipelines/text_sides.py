@@ -69,6 +69,13 @@ def entries(what: str, reading: Reading, labeler: int | None = None) -> Iterator
         raise runs.unknown_side(what, workspace, expected)
 
 
+def size(what: str, workspace: Path | None) -> int | None:
+    """How many studies a run has; null for a file, which says so only at its end."""
+    if Path(what).is_file() or workspace is None or not (workspace / "runs" / what / "run.json").is_file():
+        return None
+    return runs.find(Workspace.open(workspace), what).manifest.n_studies
+
+
 def listed(run: Run) -> list[str]:
     """Ids of the studies that an annotation run was asked for, whatever became of them."""
     return [failure.study_id for _, failure in _statuses(run)]

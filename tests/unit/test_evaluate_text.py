@@ -142,6 +142,14 @@ def test_a_run_is_scored_by_its_models_words(tmp_path: Path) -> None:
     assert graph["settings"]["as"] == "graph"
 
 
+def test_it_tells_of_what_it_reads_and_scores(tmp_path: Path) -> None:
+    gold = radgraph(tmp_path / "g.json")  # how much is in a file is not known before its end
+    name = run(tmp_path / "kg", {"s1": A, "s2": None, "s3": None})
+    told: list[tuple[str, int, int]] = []
+    evaluate_text(gold, name, workspace=tmp_path / "kg", progress=lambda *step: told.append(step))
+    assert told == [("predicted", 0, 3), ("predicted", 3, 3), ("scored", 0, 3), ("scored", 3, 3)]
+
+
 def test_equal_to_pycocoevalcap_through_files(tmp_path: Path) -> None:
     """The first of the published cases of test_metrics_text, through the command."""
     gold = lines(tmp_path / "a.txt", "effusion,located_at,left;small , modify , effusion", B)
