@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor
 
 from kgbuild.errors import KgbuildError, StudyError
-from kgbuild.models.memory import BatchLimit, is_out_of_memory, release
+from kgbuild.models.memory import BatchLimit, unless_memory_ends
 from kgbuild.pixels import read_pixels
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _embedded(encoder: ImageEncoder, pixels: list[Pixels], limit: BatchLimit) ->
     done = 0
     while done < len(pixels):
         some = pixels[done : done + min(limit.size or len(pixels), len(pixels))]
-        part = _unless_memory_ends(encoder, some)
+        part = unless_memory_ends(partial(encoder.embed, some))
         if part is not None:
             parts.append(part)
             done += len(some)
@@ -103,18 +104,6 @@ def _embedded(encoder: ImageEncoder, pixels: list[Pixels], limit: BatchLimit) ->
         if first:  # once is enough to know of it
             limit.warn(f"out of GPU memory with {len(some)} images at a time: going on with fewer")
     return torch.cat(parts)
-
-
-def _unless_memory_ends(encoder: ImageEncoder, pixels: list[Pixels]) -> Tensor | None:
-    """None where it does not fit. The exception is gone on return, and with it what it held."""
-    try:
-        with torch.inference_mode():
-            return encoder.embed(pixels).float().cpu()
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-    release()
-    return None
 
 
 def _batches(items: Sequence[tuple[str, Path]], size: int) -> Iterator[list[tuple[str, Path]]]:

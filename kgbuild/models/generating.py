@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ from kgbuild.errors import KgbuildError
 from kgbuild.models.constraints import Constraint, Language, ReportWords, Vocabulary, vocabulary_of
 from kgbuild.models.generated import Generated
 from kgbuild.models.language import context_length
-from kgbuild.models.memory import BatchLimit, is_out_of_memory, release
+from kgbuild.models.memory import BatchLimit, unless_memory_ends
 from kgbuild.models.prompt_cache import read_prompts
 from kgbuild.notation.triplets import Certainty
 from kgbuild.recipes import Decoding
@@ -98,7 +99,7 @@ def generate(
     alone = 0
     while todo:
         batch = [item for item in todo[:size] if (item.image is None) == (todo[0].image is None)]
-        done = _unless_memory_ends(decoder, batch)
+        done = unless_memory_ends(partial(decoder, batch))
         if done is None and len(batch) > 1:
             size = limit.size = max(1, len(batch) // 2)
             limit.warn(f"out of GPU memory with {len(batch)} reports at a time: going on with {size}")
@@ -142,17 +143,6 @@ def _text(model: Any, prompt: str, seen: bool) -> str:
     from kgbuild.models.vlm_kg import image_prompt
 
     return image_prompt(prompt, model.n_image_tokens if seen else 0)
-
-
-def _unless_memory_ends(decoder: _Decoder, batch: list[_Item]) -> list[Generated] | None:
-    """The batch's results; None where it does not fit. The exception is gone on return, and with it what it held."""
-    try:
-        return decoder(batch)
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-    release()
-    return None
 
 
 class _Decoder:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -23,9 +26,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and ("out of memory" in str(error) or "ALLOC_FAILED" in str(error))
 
 
-def release() -> None:
-    """Give unused GPU memory back, once the exception that held tensors is gone."""
+def unless_memory_ends(work: Callable[[], T]) -> T | None:
+    """What ``work`` gives; None where it does not fit. The exception is gone on return, and with it what it held."""
     import torch
 
+    try:
+        return work()
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    return None
