@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pycocoevalcap.bleu.bleu import Bleu
+from pycocoevalcap.rouge.rouge import Rouge
 
 from kgbuild.domain import Annotation
 from kgbuild.metrics.bleu import bleu_counts
@@ -105,11 +107,9 @@ words = st.lists(st.sampled_from(["effusion", "left", ",", ";", "located_at", "a
 @settings(deadline=None)
 @given(st.lists(st.tuples(words, words), min_size=1, max_size=5))
 def test_as_pycocoevalcap_on_any_texts(pairs: list[tuple[str, str]]) -> None:
-    """The package itself where it is installed (104 MB, so CI has it not), on the spaced texts."""
-    bleu = pytest.importorskip("pycocoevalcap.bleu.bleu")
-    rouge = pytest.importorskip("pycocoevalcap.rouge.rouge")
+    """The package itself, on the spaced texts."""
     sides = [{n: [" ".join(spaced(pair[side]))] for n, pair in enumerate(pairs)} for side in (0, 1)]
-    wanted = [*bleu.Bleu(4).compute_score(*sides, verbose=0)[0], rouge.Rouge().compute_score(*sides)[0]]
+    wanted = [*Bleu(4).compute_score(*sides, verbose=0)[0], Rouge().compute_score(*sides)[0]]
     got = five(scored(*zip(*pairs, strict=True), resamples=0))
     assert got == pytest.approx([float(value) for value in wanted], abs=1e-9)
 
